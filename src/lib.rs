@@ -1,0 +1,5 @@
+//! Understudy: a Redis-compatible server whose reason to exist is replication.
+
+pub mod base;
+pub mod config;
+pub mod types;
