@@ -1,0 +1,309 @@
+//! Numbers to text and back, by the strict rules that clients see.
+//!
+//! Ancestors: `string2ll`, `string2d`, `d2string` of util.c. A number has one spelling: no spaces, no plus sign, no
+//! leading zeros, so that an integer taken for a number prints as it came.
+
+/// The signed 64-bit integer that `text` spells canonically, or `None`.
+#[inline]
+pub fn parse_i64(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    match digits {
+        [b'0'] if !negative => return Some(0),
+        [b'1'..=b'9', ..] if digits.len() <= 19 => {}
+        _ => return None,
+    }
+    let mut value: u64 = 0;
+    for &digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        // At most 19 digits: 9_999_999_999_999_999_999 fits.
+        value = value * 10 + u64::from(digit);
+    }
+    match negative {
+        false => i64::try_from(value).ok(),
+        true if value <= 1 << 63 => Some((value as i64).wrapping_neg()),
+        true => None,
+    }
+}
+
+/// The unsigned integer that `text` spells canonically, or `None`.
+pub fn parse_u64(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 20 || (text.len() > 1 && text[0] == b'0') || !text.iter().all(u8::is_ascii_digit)
+    {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The double that `text` spells: decimal or hexadecimal notation, `inf`, `+inf`, `-inf`, `infinity`; no spaces, no NaN.
+pub fn parse_f64(text: &[u8]) -> Option<f64> {
+    if text.is_empty() || text.len() > 255 {
+        return None;
+    }
+    let text = std::str::from_utf8(text).ok()?;
+    let body = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if let Some(hex) = body.strip_prefix("0x").or_else(|| body.strip_prefix("0X")) {
+        let value = parse_hex_float(hex)?;
+        return Some(if text.starts_with('-') { -value } else { value });
+    }
+    match body.as_bytes().first()? {
+        b'0'..=b'9' | b'.' => {}
+        _ if body.eq_ignore_ascii_case("inf") || body.eq_ignore_ascii_case("infinity") => {}
+        _ => return None,
+    }
+    let value: f64 = text.parse().ok()?;
+    // A finite spelling that overflows is out of range, as strtod's ERANGE is.
+    (!value.is_nan() && (value.is_finite() || !body.as_bytes()[0].is_ascii_digit())).then_some(value)
+}
+
+fn parse_hex_float(hex: &str) -> Option<f64> {
+    let (mantissa, exponent) = match hex.split_once(['p', 'P']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (hex, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut value = 0f64;
+    for digit in whole.chars() {
+        value = value * 16.0 + f64::from(digit.to_digit(16)?);
+    }
+    let mut scale = 1.0 / 16.0;
+    for digit in fraction.chars() {
+        value += f64::from(digit.to_digit(16)?) * scale;
+        scale /= 16.0;
+    }
+    Some(value * 2f64.powi(exponent))
+}
+
+/// Appends the decimal digits of `value`.
+#[inline]
+pub fn write_i64(out: &mut Vec<u8>, value: i64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends `value` as Redis 7.2 prints doubles: the shortest digits that read back the same; `3`, `0.1`, `1e+21`,
+/// `inf`, `-inf`, `nan`.
+pub fn format_f64(value: f64, out: &mut Vec<u8>) {
+    if value.is_nan() {
+        return out.extend_from_slice(b"nan");
+    }
+    if value.is_infinite() {
+        return out.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
+    }
+    if value == 0.0 {
+        return out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
+    }
+    if value.fract() == 0.0 && value.abs() < (i64::MAX / 2) as f64 {
+        return write_i64(out, value as i64);
+    }
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    let mut buffer = ryu::Buffer::new();
+    let (digits, point) = shortest_digits(buffer.format_finite(value.abs()));
+    write_digits(&digits, point, out);
+}
+
+/// The significant digits of a printed positive double, without zeros at either end, and where the decimal point
+/// stands relative to their start.
+fn shortest_digits(printed: &str) -> (Vec<u8>, i32) {
+    let (mantissa, exponent) = printed.split_once('e').unwrap_or((printed, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
+    let leading = digits.iter().take_while(|&&digit| digit == b'0').count();
+    digits.drain(..leading);
+    while digits.last() == Some(&b'0') {
+        digits.pop();
+    }
+    (digits, whole.len() as i32 + exponent - leading as i32)
+}
+
+/// The layout that fpconv gives shortest digits: plain where few zeros or few places are needed, else scientific.
+fn write_digits(digits: &[u8], point: i32, out: &mut Vec<u8>) {
+    let count = digits.len() as i32;
+    let (scale, exponent) = (point - count, point - 1);
+    if scale >= 0 && exponent < count + 7 {
+        out.extend_from_slice(digits);
+        out.extend(std::iter::repeat_n(b'0', scale as usize));
+    } else if scale < 0 && (scale > -7 || exponent.abs() < 4) {
+        if point <= 0 {
+            out.extend_from_slice(b"0.");
+            out.extend(std::iter::repeat_n(b'0', (-point) as usize));
+            out.extend_from_slice(digits);
+        } else {
+            out.extend_from_slice(&digits[..point as usize]);
+            out.push(b'.');
+            out.extend_from_slice(&digits[point as usize..]);
+        }
+    } else {
+        out.push(digits[0]);
+        if count > 1 {
+            out.push(b'.');
+            out.extend_from_slice(&digits[1..]);
+        }
+        out.push(b'e');
+        out.push(if exponent < 0 { b'-' } else { b'+' });
+        write_i64(out, i64::from(exponent.abs()));
+    }
+}
+
+/// Appends `value` as C's `%.17g` prints it, the form that Redis gives doubles in digests and in old text formats.
+pub fn format_g17(value: f64, out: &mut Vec<u8>) {
+    if !value.is_finite() || value == 0.0 {
+        return format_f64(value, out);
+    }
+    let printed = format!("{value:.16e}");
+    let (mantissa, exponent) = printed.split_once('e').unwrap_or((&printed, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let (sign, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", mantissa),
+    };
+    let mut digits: Vec<u8> = mantissa.bytes().filter(|&byte| byte != b'.').collect();
+    while digits.len() > 1 && digits.last() == Some(&b'0') {
+        digits.pop();
+    }
+    out.extend_from_slice(sign.as_bytes());
+    if (-4..17).contains(&exponent) {
+        let point = exponent + 1;
+        if point <= 0 {
+            out.extend_from_slice(b"0.");
+            out.extend(std::iter::repeat_n(b'0', (-point) as usize));
+            out.extend_from_slice(&digits);
+        } else if point as usize >= digits.len() {
+            out.extend_from_slice(&digits);
+            out.extend(std::iter::repeat_n(b'0', point as usize - digits.len()));
+        } else {
+            out.extend_from_slice(&digits[..point as usize]);
+            out.push(b'.');
+            out.extend_from_slice(&digits[point as usize..]);
+        }
+        return;
+    }
+    out.push(digits[0]);
+    if digits.len() > 1 {
+        out.push(b'.');
+        out.extend_from_slice(&digits[1..]);
+    }
+    out.push(b'e');
+    out.push(if exponent < 0 { b'-' } else { b'+' });
+    if exponent.abs() < 10 {
+        out.push(b'0');
+    }
+    write_i64(out, i64::from(exponent.abs()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_have_one_spelling() {
+        for good in ["0", "1", "-1", "10", "9223372036854775807", "-9223372036854775808"] {
+            assert_eq!(parse_i64(good.as_bytes()), good.parse().ok());
+        }
+        for bad in [
+            "",
+            "-",
+            "-0",
+            "00",
+            "01",
+            "+1",
+            " 1",
+            "1 ",
+            "1.0",
+            "9223372036854775808",
+            "-9223372036854775809",
+            "99999999999999999999",
+        ] {
+            assert_eq!(parse_i64(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    fn printed(value: f64) -> String {
+        let mut out = Vec::new();
+        format_f64(value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn doubles_print_as_redis_72_prints_them() {
+        for (value, text) in [
+            (3.0, "3"),
+            (0.1, "0.1"),
+            (1e21, "1e+21"),
+            (1e20, "1e+20"),
+            (1e17, "100000000000000000"),
+            (5e18, "5e+18"),
+            (9223372036854775807.0, "9223372036854776000"),
+            (0.00012345678, "1.2345678e-4"),
+            (-1234567.1234567, "-1.2345671234567e+6"),
+            (1234567.123456, "1234567.123456"),
+            (-1.5, "-1.5"),
+            (1e-7, "1e-7"),
+            (0.000001, "0.000001"),
+            (1.2345e25, "1.2345e+25"),
+            (f64::INFINITY, "inf"),
+            (-0.0, "-0"),
+            (3.0e10, "30000000000"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (5e-324, "5e-324"),
+        ] {
+            assert_eq!(printed(value), text);
+        }
+        let mut rng = crate::base::rng::Rng::new(3);
+        for _ in 0..100_000 {
+            let value = f64::from_bits(rng.next_u64());
+            if value.is_finite() {
+                assert_eq!(printed(value).parse::<f64>().unwrap(), value);
+            }
+        }
+    }
+
+    #[test]
+    fn g17_prints_as_printf_does() {
+        for (value, text) in [
+            (0.1, "0.10000000000000001"),
+            (3.0, "3"),
+            (1e17, "1e+17"),
+            (1e-5, "1.0000000000000001e-05"),
+            (123456.789, "123456.789"),
+            (-2.5e-7, "-2.4999999999999999e-07"),
+            (1e16, "10000000000000000"),
+            (1e300, "1.0000000000000001e+300"),
+        ] {
+            let mut out = Vec::new();
+            format_g17(value, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn doubles_are_read_strictly() {
+        for (text, value) in [
+            ("1", 1.0),
+            ("-1.5", -1.5),
+            ("1e3", 1000.0),
+            ("inf", f64::INFINITY),
+            ("+inf", f64::INFINITY),
+            ("-INF", f64::NEG_INFINITY),
+            ("infinity", f64::INFINITY),
+            ("0x10", 16.0),
+            (".5", 0.5),
+            ("5.", 5.0),
+        ] {
+            assert_eq!(parse_f64(text.as_bytes()), Some(value), "{text}");
+        }
+        for bad in ["", " 1", "1 ", "nan", "-nan", "abc", "1e", "--1", "1e400", "0x", "+"] {
+            assert_eq!(parse_f64(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}
