@@ -139,9 +139,7 @@ pub struct SavePoint {
 
 /// The save points of a server that was told nothing.
 pub fn default_save_points() -> Vec<SavePoint> {
-    [(3600, 1), (300, 100), (60, 10_000)]
-        .map(|(seconds, changes)| SavePoint { seconds, changes })
-        .to_vec()
+    [(3600, 1), (300, 100), (60, 10_000)].map(|(seconds, changes)| SavePoint { seconds, changes }).to_vec()
 }
 
 /// `replicaof <host> <port>`.
@@ -169,16 +167,8 @@ pub struct ClientOutputBufferLimits {
 
 impl Default for ClientOutputBufferLimits {
     fn default() -> Self {
-        let limit = |hard, soft, soft_seconds| OutputBufferLimit {
-            hard,
-            soft,
-            soft_seconds,
-        };
-        Self {
-            normal: limit(0, 0, 0),
-            replica: limit(256 << 20, 64 << 20, 60),
-            pubsub: limit(32 << 20, 8 << 20, 60),
-        }
+        let limit = |hard, soft, soft_seconds| OutputBufferLimit { hard, soft, soft_seconds };
+        Self { normal: limit(0, 0, 0), replica: limit(256 << 20, 64 << 20, 60), pubsub: limit(32 << 20, 8 << 20, 60) }
     }
 }
 

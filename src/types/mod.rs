@@ -1,1 +1,2 @@
 //! The room `types`.
+pub mod ranked;
