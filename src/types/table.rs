@@ -1,0 +1,873 @@
+//! The hash table under the key space and under big sets, hashes and sorted sets (= dict.c).
+//!
+//! Linear hashing over cache-line buckets. The table of `n` buckets grows one bucket at a time: bucket `split` is
+//! divided between itself and a new last bucket. There is no rehash of the whole, so no pause depends on the size.
+//!
+//! ```text
+//! bucket, 64 bytes:  | tag 0 | … | tag 6 | marks | entry 0 | … | entry 6 |
+//! tag      one byte of the hash, 0 = empty          marks  bit 0..6 one per entry, bit 7 = chained
+//! chained  entry 6 holds the address of a further bucket in place of an entry (and its tag is 0)
+//! ```
+//!
+//! A lookup costs two cache misses, bucket and entry; `prefetch_bucket` and `prefetch_entry` let a batch overlap
+//! them. An entry may carry a mark; the key space marks keys that expire, so that the active expiry finds them by
+//! reading buckets alone.
+//!
+//! Deliberately absent: iterators that survive changes (use `scan`), a table of values beside keys (an entry holds both).
+
+use crate::base::hash::hash;
+use crate::base::rng::Rng;
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::marker::PhantomData;
+use std::mem::{ManuallyDrop, size_of};
+
+/// What a table holds: a one-word owning pointer that knows its own key.
+pub trait TableEntry {
+    /// The bytes by which the entry is found. They must not change while the entry is in a table.
+    fn key(&self) -> &[u8];
+}
+
+const SLOTS: usize = 7;
+const CHUNK_BUCKETS: usize = 1024;
+const CHAINED: u64 = 0x80 << 56;
+const TAG_BITS: u64 = 0x00ff_ffff_ffff_ffff;
+const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+/// The table grows above, and shrinks below, so many entries for each `LOAD_UNIT` buckets.
+const LOAD_MAX: usize = 19;
+const LOAD_MIN: usize = 7;
+const LOAD_UNIT: usize = 4;
+
+union Slot<T> {
+    entry: ManuallyDrop<T>,
+    child: *mut Bucket<T>,
+}
+
+#[repr(C, align(64))]
+struct Bucket<T> {
+    /// Seven tags and the marks byte, little end first.
+    tags: u64,
+    slots: [Slot<T>; SLOTS],
+}
+
+/// One bit (the highest) in each byte of `word` that is zero, exactly.
+#[inline]
+fn zero_bytes(word: u64) -> u64 {
+    !(((word & LOW_BITS) + LOW_BITS) | word | LOW_BITS)
+}
+
+#[inline]
+fn tag_of(hash: u64) -> u64 {
+    (hash >> 56).max(1)
+}
+
+impl<T> Bucket<T> {
+    #[inline]
+    fn is_chained(&self) -> bool {
+        self.tags & CHAINED != 0
+    }
+
+    #[inline]
+    fn capacity(&self) -> usize {
+        SLOTS - usize::from(self.is_chained())
+    }
+
+    /// The candidates for `tag`: the high bit of each byte whose tag is equal. Never an empty slot or the child.
+    #[inline]
+    fn matches(&self, tag: u64) -> u64 {
+        zero_bytes(self.tags ^ (tag * 0x0001_0101_0101_0101)) & TAG_BITS
+    }
+
+    #[inline]
+    fn free_slot(&self) -> Option<usize> {
+        let free = zero_bytes(self.tags) & TAG_BITS;
+        let slot = (free.trailing_zeros() / 8) as usize;
+        (slot < self.capacity()).then_some(slot)
+    }
+
+    fn count(&self) -> usize {
+        SLOTS - (zero_bytes(self.tags) & TAG_BITS).count_ones() as usize
+    }
+
+    #[inline]
+    fn tag(&self, slot: usize) -> u64 {
+        (self.tags >> (slot * 8)) & 0xff
+    }
+
+    fn is_marked(&self, slot: usize) -> bool {
+        self.tags & (1 << (56 + slot)) != 0
+    }
+
+    fn set_mark(&mut self, slot: usize, mark: bool) {
+        let bit = 1 << (56 + slot);
+        self.tags = if mark { self.tags | bit } else { self.tags & !bit };
+    }
+
+    #[inline]
+    fn put(&mut self, slot: usize, tag: u64, mark: bool, entry: T) {
+        self.tags |= tag << (slot * 8);
+        self.set_mark(slot, mark);
+        self.slots[slot].entry = ManuallyDrop::new(entry);
+    }
+
+    /// Moves an entry out and leaves its slot empty.
+    fn take(&mut self, slot: usize) -> (u64, bool, T) {
+        let (tag, mark) = (self.tag(slot), self.is_marked(slot));
+        debug_assert_ne!(tag, 0);
+        self.tags &= !(0xff << (slot * 8));
+        self.set_mark(slot, false);
+        // SAFETY: a slot with a tag holds an entry; with the tag gone nobody reads it again.
+        (tag, mark, unsafe { ManuallyDrop::take(&mut self.slots[slot].entry) })
+    }
+
+    #[inline]
+    fn child(&self) -> *mut Bucket<T> {
+        if !self.is_chained() {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: the chained bit says that slot 6 holds the address of a child.
+        unsafe { self.slots[SLOTS - 1].child }
+    }
+
+    /// The occupied slots, as a bit per byte.
+    fn occupied(&self) -> u64 {
+        !zero_bytes(self.tags) & 0x0080_8080_8080_8080
+    }
+}
+
+/// A hash table of one-word entries. See the module's text for its shape.
+pub struct Table<T> {
+    chunks: Vec<*mut Bucket<T>>,
+    /// How many buckets the first chunk has room for; later chunks are whole.
+    first_chunk_capacity: usize,
+    /// The table has `2^level + split` buckets.
+    level: u32,
+    split: usize,
+    len: usize,
+    children: usize,
+    _owns: PhantomData<T>,
+}
+
+// SAFETY: the table owns its buckets and entries; nothing in it is tied to a thread beyond what `T` is.
+unsafe impl<T: Send> Send for Table<T> {}
+
+/// Where an entry stands. Valid until the table changes.
+struct Place<T> {
+    bucket: *mut Bucket<T>,
+    slot: usize,
+}
+
+impl<T: TableEntry> Default for Table<T> {
+    fn default() -> Self {
+        Table::new()
+    }
+}
+
+impl<T: TableEntry> Table<T> {
+    /// An empty table; it allocates with its first entry.
+    pub const fn new() -> Self {
+        assert!(size_of::<T>() == 8 && size_of::<Bucket<T>>() == 64);
+        Table {
+            chunks: Vec::new(),
+            first_chunk_capacity: 0,
+            level: 0,
+            split: 0,
+            len: 0,
+            children: 0,
+            _owns: PhantomData,
+        }
+    }
+
+    /// How many entries there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many buckets there are, not counting chained ones.
+    pub fn buckets(&self) -> usize {
+        if self.chunks.is_empty() { 0 } else { (1 << self.level) + self.split }
+    }
+
+    /// Bytes held by the table itself, without its entries.
+    pub fn memory_bytes(&self) -> usize {
+        let whole = self.chunks.len().saturating_sub(1) * CHUNK_BUCKETS;
+        (whole + self.first_chunk_capacity + self.children) * 64 + self.chunks.capacity() * size_of::<usize>()
+    }
+
+    #[inline]
+    fn bucket_index(&self, hash: u64) -> usize {
+        let index = hash as usize & ((1 << self.level) - 1);
+        if index < self.split { hash as usize & ((2 << self.level) - 1) } else { index }
+    }
+
+    #[inline]
+    fn bucket_at(&self, index: usize) -> *mut Bucket<T> {
+        debug_assert!(index < self.buckets());
+        // SAFETY: every index below `buckets()` has its chunk, and the chunk has room for it.
+        unsafe { self.chunks[index / CHUNK_BUCKETS].add(index % CHUNK_BUCKETS) }
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, key: &[u8]) -> Option<Place<T>> {
+        if self.chunks.is_empty() {
+            return None;
+        }
+        let tag = tag_of(hash);
+        let mut bucket = self.bucket_at(self.bucket_index(hash));
+        while !bucket.is_null() {
+            // SAFETY: buckets live as long as the table, and nobody changes them while we look.
+            let here = unsafe { &*bucket };
+            let mut candidates = here.matches(tag);
+            while candidates != 0 {
+                let slot = (candidates.trailing_zeros() / 8) as usize;
+                // SAFETY: a tag other than 0 says that the slot holds an entry.
+                if unsafe { here.slots[slot].entry.key() } == key {
+                    return Some(Place { bucket, slot });
+                }
+                candidates &= candidates - 1;
+            }
+            bucket = here.child();
+        }
+        None
+    }
+
+    /// Asks the processor to fetch the bucket of `hash`.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        if !self.chunks.is_empty() {
+            prefetch(self.bucket_at(self.bucket_index(hash)).cast());
+        }
+    }
+
+    /// Asks the processor to fetch the entry that `hash` most likely means. The bucket should be near by now.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        if self.chunks.is_empty() {
+            return;
+        }
+        // SAFETY: as in `find`.
+        let bucket = unsafe { &*self.bucket_at(self.bucket_index(hash)) };
+        let candidates = bucket.matches(tag_of(hash));
+        if candidates != 0 {
+            let slot = (candidates.trailing_zeros() / 8) as usize;
+            // SAFETY: a tag other than 0 says that the slot holds an entry, whose word is an address.
+            prefetch(unsafe { bucket.slots[slot].child }.cast());
+        }
+    }
+
+    /// The entry with this key.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Option<&T> {
+        self.get_hashed(hash(key), key)
+    }
+
+    /// `get` where the caller knows the hash.
+    #[inline]
+    pub fn get_hashed(&self, hash: u64, key: &[u8]) -> Option<&T> {
+        let place = self.find(hash, key)?;
+        // SAFETY: `find` returns slots that hold an entry; the borrow of the table keeps it there.
+        Some(unsafe { &(*place.bucket).slots[place.slot].entry })
+    }
+
+    /// The entry with this key, to change what is not its key. It may be replaced by one with an equal key.
+    #[inline]
+    pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut T> {
+        self.get_mut_hashed(hash(key), key)
+    }
+
+    /// `get_mut` where the caller knows the hash.
+    #[inline]
+    pub fn get_mut_hashed(&mut self, hash: u64, key: &[u8]) -> Option<&mut T> {
+        let place = self.find(hash, key)?;
+        // SAFETY: as in `get_hashed`, and the table is borrowed mutably.
+        Some(unsafe { &mut *(&raw mut (*place.bucket).slots[place.slot].entry).cast::<T>() })
+    }
+
+    /// Whether there is an entry with this key.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.find(hash(key), key).is_some()
+    }
+
+    /// Puts an entry in; gives back the one with the same key that it replaces.
+    pub fn insert(&mut self, entry: T) -> Option<T> {
+        let hash = hash(entry.key());
+        if let Some(place) = self.find(hash, entry.key()) {
+            // SAFETY: as in `get_mut_hashed`.
+            let held = unsafe { &mut *(&raw mut (*place.bucket).slots[place.slot].entry).cast::<T>() };
+            return Some(std::mem::replace(held, entry));
+        }
+        self.insert_new(hash, entry, false);
+        None
+    }
+
+    /// Puts in an entry whose key is not in the table yet, with its hash and its mark.
+    pub fn insert_new(&mut self, hash: u64, entry: T, mark: bool) {
+        if self.chunks.is_empty() {
+            self.add_room(1);
+        }
+        if self.len * LOAD_UNIT >= self.buckets() * LOAD_MAX {
+            self.split_one();
+        }
+        let bucket = self.bucket_at(self.bucket_index(hash));
+        self.put(bucket, tag_of(hash), mark, entry);
+        self.len += 1;
+    }
+
+    fn put(&mut self, mut bucket: *mut Bucket<T>, tag: u64, mark: bool, entry: T) {
+        loop {
+            // SAFETY: the bucket is one of ours, and `&mut self` makes us the only one here.
+            let here = unsafe { &mut *bucket };
+            if let Some(slot) = here.free_slot() {
+                return here.put(slot, tag, mark, entry);
+            }
+            if !here.is_chained() {
+                // SAFETY: the layout has a size; a zeroed bucket is a valid empty one.
+                let child = unsafe { allocate_buckets::<T>(1) };
+                self.children += 1;
+                let (tag, mark, moved) = here.take(SLOTS - 1);
+                here.tags |= CHAINED;
+                here.slots[SLOTS - 1].child = child;
+                // SAFETY: the child was just made and is empty.
+                unsafe { (*child).put(0, tag, mark, moved) };
+            }
+            bucket = here.child();
+        }
+    }
+
+    /// Takes the entry with this key out.
+    pub fn remove(&mut self, key: &[u8]) -> Option<T> {
+        self.remove_hashed(hash(key), key)
+    }
+
+    /// `remove` where the caller knows the hash.
+    pub fn remove_hashed(&mut self, hash: u64, key: &[u8]) -> Option<T> {
+        let place = self.find(hash, key)?;
+        // SAFETY: `find` returns slots that hold an entry.
+        let (_, _, entry) = unsafe { (*place.bucket).take(place.slot) };
+        self.fill_hole(hash, place);
+        self.len -= 1;
+        if self.len * LOAD_UNIT < self.buckets() * LOAD_MIN && self.buckets() > 1 {
+            self.merge_one();
+        }
+        Some(entry)
+    }
+
+    /// Keeps chains short: the last entry of the chain moves into the hole, and an empty child goes.
+    fn fill_hole(&mut self, hash: u64, hole: Place<T>) {
+        let mut parent = std::ptr::null_mut();
+        let mut last = self.bucket_at(self.bucket_index(hash));
+        // SAFETY: the chain's buckets are ours and nobody else looks at them during `&mut self`.
+        unsafe {
+            while (*last).is_chained() {
+                parent = last;
+                last = (*last).child();
+            }
+            if last != hole.bucket && (*last).count() > 0 {
+                let slot = ((*last).occupied().trailing_zeros() / 8) as usize;
+                let (tag, mark, entry) = (*last).take(slot);
+                (*hole.bucket).put(hole.slot, tag, mark, entry);
+            }
+            if !parent.is_null() && (*last).count() == 0 {
+                self.free_child(parent);
+            }
+        }
+    }
+
+    /// Frees the empty last child of `parent`.
+    ///
+    /// # Safety
+    /// `parent` must be a chained bucket of this table whose child holds nothing.
+    unsafe fn free_child(&mut self, parent: *mut Bucket<T>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            dealloc((*parent).child().cast(), bucket_layout::<T>(1));
+            (*parent).tags &= !CHAINED;
+        }
+        self.children -= 1;
+    }
+
+    /// Makes room for `count` buckets in all.
+    fn add_room(&mut self, count: usize) {
+        if count <= self.first_chunk_capacity.max(1) && !self.chunks.is_empty() {
+            return;
+        }
+        if count <= CHUNK_BUCKETS {
+            let capacity = count.next_power_of_two();
+            // SAFETY: both blocks are buckets of `T`; the old one's content is moved bit by bit and then freed unread.
+            unsafe {
+                let block = allocate_buckets::<T>(capacity);
+                if let Some(&old) = self.chunks.first() {
+                    std::ptr::copy_nonoverlapping(old, block, self.first_chunk_capacity);
+                    dealloc(old.cast(), bucket_layout::<T>(self.first_chunk_capacity));
+                    self.chunks[0] = block;
+                } else {
+                    self.chunks.push(block);
+                }
+            }
+            self.first_chunk_capacity = capacity;
+        } else if count > self.chunks.len() * CHUNK_BUCKETS {
+            // SAFETY: a chunk has a size; zeroed buckets are valid empty ones.
+            self.chunks.push(unsafe { allocate_buckets::<T>(CHUNK_BUCKETS) });
+        }
+    }
+
+    /// Grows by one bucket: divides bucket `split` between itself and the new last one.
+    fn split_one(&mut self) {
+        self.add_room(self.buckets() + 1);
+        let from = self.bucket_at(self.split);
+        self.split += 1;
+        let bit = 1usize << self.level;
+        if self.split == bit {
+            self.level += 1;
+            self.split = 0;
+        }
+        let to = self.bucket_at(self.buckets() - 1);
+        // SAFETY: `from` and `to` are different buckets of ours; entries are moved out before they are put back.
+        unsafe {
+            prefetch_entries(&*from);
+            let mut chain = from;
+            while !chain.is_null() {
+                let mut occupied = (*chain).occupied();
+                while occupied != 0 {
+                    let slot = (occupied.trailing_zeros() / 8) as usize;
+                    if hash((*chain).slots[slot].entry.key()) as usize & bit != 0 {
+                        let (tag, mark, entry) = (*chain).take(slot);
+                        self.put(to, tag, mark, entry);
+                    }
+                    occupied &= occupied - 1;
+                }
+                chain = (*chain).child();
+            }
+            self.compact(from);
+        }
+    }
+
+    /// Pulls entries of a chain towards its head and frees the children that are empty then.
+    ///
+    /// # Safety
+    /// `head` must be a bucket of this table.
+    unsafe fn compact(&mut self, head: *mut Bucket<T>) {
+        // SAFETY: the chain is ours alone during `&mut self`; children that are freed hold nothing.
+        unsafe {
+            while (*head).is_chained() {
+                let (mut parent, mut last) = (head, (*head).child());
+                while (*last).is_chained() {
+                    (parent, last) = (last, (*last).child());
+                }
+                while (*last).count() > 0 {
+                    let mut hole = head;
+                    while (*hole).free_slot().is_none() {
+                        hole = (*hole).child();
+                    }
+                    if hole == last {
+                        return;
+                    }
+                    let slot = ((*last).occupied().trailing_zeros() / 8) as usize;
+                    let (tag, mark, entry) = (*last).take(slot);
+                    let free = (*hole).free_slot().unwrap_or(0);
+                    (*hole).put(free, tag, mark, entry);
+                }
+                self.free_child(parent);
+            }
+        }
+    }
+
+    /// Shrinks by one bucket: the last one's entries go back to the bucket they were split from.
+    fn merge_one(&mut self) {
+        let last_index = self.buckets() - 1;
+        let last = self.bucket_at(last_index);
+        if self.split == 0 {
+            self.level -= 1;
+            self.split = 1 << self.level;
+        }
+        self.split -= 1;
+        let into = self.bucket_at(self.split);
+        // SAFETY: `last` and `into` are different buckets of ours; the emptied children are freed once.
+        unsafe {
+            loop {
+                let mut occupied = (*last).occupied();
+                while occupied != 0 {
+                    let slot = (occupied.trailing_zeros() / 8) as usize;
+                    let (tag, mark, entry) = (*last).take(slot);
+                    self.put(into, tag, mark, entry);
+                    occupied &= occupied - 1;
+                }
+                if !(*last).is_chained() {
+                    break;
+                }
+                // The child's content comes up, and the child goes.
+                let child = (*last).child();
+                std::ptr::copy_nonoverlapping(child, last, 1);
+                dealloc(child.cast(), bucket_layout::<T>(1));
+                self.children -= 1;
+            }
+        }
+        if self.chunks.len() > 1 && last_index <= (self.chunks.len() - 1) * CHUNK_BUCKETS - CHUNK_BUCKETS / 2 {
+            self.free_last_chunk();
+        }
+    }
+
+    /// Frees a chunk that has been out of use for half a chunk's length, so that a table at the edge does not
+    /// allocate at each step.
+    fn free_last_chunk(&mut self) {
+        if let Some(chunk) = self.chunks.pop() {
+            // SAFETY: no index below `buckets()` reaches this chunk, so it holds nothing.
+            unsafe { dealloc(chunk.cast(), bucket_layout::<T>(CHUNK_BUCKETS)) };
+        }
+    }
+
+    /// Grows ahead for `count` entries in all, so that a load does not split bucket by bucket.
+    pub fn reserve(&mut self, count: usize) {
+        if self.len > 0 {
+            return;
+        }
+        let wanted = (count * LOAD_UNIT).div_ceil(LOAD_MAX).max(1);
+        for buckets in (self.buckets() + 1..=wanted).filter(|n| *n == wanted || n % CHUNK_BUCKETS == 0) {
+            self.add_room(buckets.max(1));
+        }
+        self.level = wanted.ilog2();
+        self.split = wanted - (1 << self.level);
+    }
+
+    /// Sets the mark of an entry; returns whether the entry is there.
+    pub fn set_mark(&mut self, hash: u64, key: &[u8], mark: bool) -> bool {
+        let Some(place) = self.find(hash, key) else { return false };
+        // SAFETY: `find` returned a slot of ours.
+        unsafe { (*place.bucket).set_mark(place.slot, mark) };
+        true
+    }
+
+    fn chain(&self, index: usize) -> Entries<'_, T> {
+        Entries { bucket: self.bucket_at(index), left: 0, fresh: true, marked_only: false, _table: PhantomData }
+    }
+
+    /// All entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        (0..self.buckets()).flat_map(move |index| self.chain(index))
+    }
+
+    /// One step of SCAN: calls `f` for the entries of one bucket (and its split half) and returns the next cursor,
+    /// 0 at the end. An entry present from the first call to the last is seen at least once, whatever else changes.
+    pub fn scan(&self, cursor: u64, mut f: impl FnMut(&T)) -> u64 {
+        if self.is_empty() {
+            return 0;
+        }
+        let mask = (1u64 << self.level) - 1;
+        let low = (cursor & mask) as usize;
+        self.chain(low).for_each(&mut f);
+        if low < self.split {
+            self.chain(low | 1 << self.level).for_each(&mut f);
+        }
+        // Counting from the highest bit down keeps its place when the number of bits changes between calls.
+        (cursor | !mask).reverse_bits().wrapping_add(1).reverse_bits()
+    }
+
+    /// Calls `f` for the marked entries of bucket `index` (taken modulo the number of buckets).
+    pub fn marked_in_bucket(&self, index: usize, f: impl FnMut(&T)) {
+        if !self.is_empty() {
+            let mut entries = self.chain(index % self.buckets());
+            entries.marked_only = true;
+            entries.for_each(f);
+        }
+    }
+
+    /// A random entry; each has the same chance (but for chains of more than 16, which hashing makes negligible).
+    pub fn random(&self, rng: &mut Rng) -> Option<&T> {
+        if self.is_empty() {
+            return None;
+        }
+        loop {
+            let index = rng.index(self.buckets());
+            let count = self.chain(index).count();
+            // Choosing a place and not an entry keeps full buckets from being slighted.
+            let place = rng.index(count.max(16));
+            if place < count {
+                return self.chain(index).nth(place);
+            }
+        }
+    }
+
+    /// Drops entries from the end of the table until `budget` are gone; returns whether anything is left. The table
+    /// must not be used for anything else afterwards: this is how a big value is freed in slices.
+    pub fn drop_some(&mut self, mut budget: usize) -> bool {
+        while budget > 0 && self.len > 0 {
+            let last = self.bucket_at(self.buckets() - 1);
+            // SAFETY: the bucket is ours; what is taken out is dropped and counted.
+            unsafe {
+                let freed = drop_chain(last);
+                self.len -= freed.0;
+                self.children -= freed.1;
+                budget = budget.saturating_sub(freed.0.max(1));
+            }
+            if self.split == 0 && self.level > 0 {
+                self.level -= 1;
+                self.split = 1 << self.level;
+            }
+            self.split = self.split.saturating_sub(1);
+        }
+        self.len > 0
+    }
+}
+
+/// Drops what a bucket and its children hold and frees the children; returns the number of both.
+///
+/// # Safety
+/// `bucket` must be a bucket of a table to which the caller has the only access.
+unsafe fn drop_chain<T>(bucket: *mut Bucket<T>) -> (usize, usize) {
+    let (mut entries, mut children) = (0, 0);
+    // SAFETY: the caller's promise; tags say which slots hold entries, the chained bit says where the child is.
+    unsafe {
+        let mut here = bucket;
+        while !here.is_null() {
+            let mut occupied = (*here).occupied();
+            while occupied != 0 {
+                drop((*here).take((occupied.trailing_zeros() / 8) as usize));
+                entries += 1;
+                occupied &= occupied - 1;
+            }
+            let child = (*here).child();
+            if here != bucket {
+                dealloc(here.cast(), bucket_layout::<T>(1));
+                children += 1;
+            }
+            here = child;
+        }
+        (*bucket).tags = 0;
+    }
+    (entries, children)
+}
+
+impl<T> Drop for Table<T> {
+    fn drop(&mut self) {
+        for (number, &chunk) in self.chunks.iter().enumerate() {
+            let capacity = if number == 0 { self.first_chunk_capacity } else { CHUNK_BUCKETS };
+            // SAFETY: all buckets of a chunk are initialised (zeroed at first) and nobody else can reach them now.
+            unsafe {
+                for index in 0..capacity {
+                    drop_chain(chunk.add(index));
+                }
+                dealloc(chunk.cast(), bucket_layout::<T>(capacity));
+            }
+        }
+    }
+}
+
+/// The entries of one bucket and its children.
+struct Entries<'a, T> {
+    bucket: *mut Bucket<T>,
+    left: u64,
+    fresh: bool,
+    marked_only: bool,
+    _table: PhantomData<&'a T>,
+}
+
+impl<'a, T> Iterator for Entries<'a, T> {
+    type Item = &'a T;
+
+    fn next(&mut self) -> Option<&'a T> {
+        loop {
+            if self.bucket.is_null() {
+                return None;
+            }
+            // SAFETY: the table is borrowed for 'a, so its buckets stay and do not change.
+            let here = unsafe { &*self.bucket };
+            if self.fresh {
+                self.left = here.occupied();
+                self.fresh = false;
+            }
+            if self.left == 0 {
+                self.bucket = here.child();
+                self.fresh = true;
+                continue;
+            }
+            let slot = (self.left.trailing_zeros() / 8) as usize;
+            self.left &= self.left - 1;
+            if self.marked_only && !here.is_marked(slot) {
+                continue;
+            }
+            // SAFETY: an occupied slot holds an entry.
+            return Some(unsafe { &*(&raw const here.slots[slot].entry).cast::<T>() });
+        }
+    }
+}
+
+fn bucket_layout<T>(count: usize) -> Layout {
+    Layout::array::<Bucket<T>>(count).expect("a chunk is far smaller than the address space")
+}
+
+/// Empty buckets.
+///
+/// # Safety
+/// `count` must not be 0.
+unsafe fn allocate_buckets<T>(count: usize) -> *mut Bucket<T> {
+    let layout = bucket_layout::<T>(count);
+    // SAFETY: the caller says that the layout has a size.
+    let block = unsafe { alloc_zeroed(layout) };
+    if block.is_null() {
+        handle_alloc_error(layout);
+    }
+    block.cast()
+}
+
+/// Brings the entries of a bucket near before they are hashed one after the other.
+fn prefetch_entries<T>(bucket: &Bucket<T>) {
+    let mut occupied = bucket.occupied();
+    while occupied != 0 {
+        let slot = (occupied.trailing_zeros() / 8) as usize;
+        // SAFETY: an occupied slot holds an entry, whose one word is an address.
+        prefetch(unsafe { bucket.slots[slot].child }.cast());
+        occupied &= occupied - 1;
+    }
+}
+
+#[inline]
+fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch never faults, whatever the address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    struct Pair(Box<(Vec<u8>, u64)>);
+
+    impl TableEntry for Pair {
+        fn key(&self) -> &[u8] {
+            &self.0.0
+        }
+    }
+
+    fn pair(number: u64, value: u64) -> Pair {
+        Pair(Box::new((format!("key:{number}").into_bytes(), value)))
+    }
+
+    #[test]
+    fn behaves_as_a_map_through_growth_and_shrinking() {
+        let mut rng = Rng::new(11);
+        let (mut table, mut model) = (Table::new(), BTreeMap::new());
+        for round in 0..8 {
+            let growing = round % 2 == 0;
+            for step in 0..20_000 {
+                let number = rng.below(12_000);
+                let key = format!("key:{number}").into_bytes();
+                if rng.below(10) < if growing { 8 } else { 1 } {
+                    let old = table.insert(pair(number, step)).map(|old| old.0.1);
+                    assert_eq!(old, model.insert(key, step));
+                } else {
+                    assert_eq!(table.remove(&key).map(|old| old.0.1), model.remove(&key));
+                }
+            }
+            assert_eq!(table.len(), model.len());
+            let held: BTreeMap<_, _> = table.iter().map(|pair| (pair.0.0.clone(), pair.0.1)).collect();
+            assert_eq!(held, model);
+            for (key, value) in &model {
+                assert_eq!(table.get(key).map(|pair| pair.0.1), Some(*value));
+            }
+        }
+        while let Some(key) = model.keys().next().cloned() {
+            model.remove(&key);
+            assert!(table.remove(&key).is_some());
+        }
+        assert_eq!((table.len(), table.buckets(), table.children), (0, 1, 0));
+    }
+
+    #[test]
+    fn scan_returns_what_stays_while_the_table_grows_and_shrinks() {
+        for seed in 0..30 {
+            let mut rng = Rng::new(seed);
+            let mut table = Table::new();
+            let start = 1 + rng.below(3000);
+            for number in 0..start {
+                table.insert(pair(number, 0));
+            }
+            let stay: BTreeSet<u64> = (0..start).filter(|n| n % 3 == 0).collect();
+            let (mut cursor, mut seen, mut next) = (0, BTreeSet::new(), start);
+            loop {
+                cursor = table.scan(cursor, |pair| {
+                    seen.insert(pair.0.0.clone());
+                });
+                if cursor == 0 {
+                    break;
+                }
+                for _ in 0..rng.below(20) {
+                    if seed % 2 == 0 {
+                        table.insert(pair(next, 0));
+                        next += 1;
+                    } else {
+                        let number = rng.below(start);
+                        if number % 3 != 0 {
+                            table.remove(format!("key:{number}").as_bytes());
+                        }
+                    }
+                }
+            }
+            for number in stay {
+                assert!(seen.contains(format!("key:{number}").as_bytes()), "seed {seed} lost {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn marks_follow_their_entries() {
+        let mut table = Table::new();
+        for number in 0..5000 {
+            table.insert(pair(number, 0));
+            let key = format!("key:{number}").into_bytes();
+            assert!(table.set_mark(hash(&key), &key, number % 5 == 0));
+        }
+        for number in (0..5000).filter(|n| n % 2 == 1) {
+            table.remove(format!("key:{number}").as_bytes());
+        }
+        let mut marked = BTreeSet::new();
+        for index in 0..table.buckets() {
+            table.marked_in_bucket(index, |pair| {
+                marked.insert(pair.0.0.clone());
+            });
+        }
+        let wanted: BTreeSet<_> = (0..5000).filter(|n| n % 10 == 0).map(|n| format!("key:{n}").into_bytes()).collect();
+        assert_eq!(marked, wanted);
+    }
+
+    #[test]
+    fn random_is_fair_and_reserve_and_slices_keep_count() {
+        let mut table = Table::new();
+        table.reserve(5000);
+        let room = table.buckets();
+        for number in 0..100 {
+            table.insert(pair(number, number));
+        }
+        assert_eq!(table.buckets(), room);
+        let (mut rng, mut hits) = (Rng::new(5), [0u32; 100]);
+        for _ in 0..100_000 {
+            hits[table.random(&mut rng).unwrap().0.1 as usize] += 1;
+        }
+        assert!(hits.iter().all(|&n| (800..1200).contains(&n)), "{hits:?}");
+        let mut calls = 0;
+        while table.drop_some(10) {
+            calls += 1;
+        }
+        assert!(table.is_empty() && calls >= 5);
+    }
+
+    #[test]
+    fn zero_bytes_equals_its_naive_twin() {
+        let mut rng = Rng::new(9);
+        for _ in 0..100_000 {
+            let word = rng.next_u64() & rng.next_u64() & rng.next_u64();
+            let naive = (0..8).filter(|i| (word >> (i * 8)) & 0xff == 0).fold(0, |bits, i| bits | 0x80u64 << (i * 8));
+            assert_eq!(zero_bytes(word), naive);
+        }
+    }
+}
