@@ -1,10 +1,9 @@
-//! The room `types`.
-pub mod ranked;
 //! The values: string, list, set, hash, sorted set, and the encodings under them.
 //!
 //! This room knows no client and no database. Small collections are the field's packed formats (listpack, intset), big
 //! ones are tables and trees of our own. It may say `unsafe`, with its reason.
 
+pub mod ranked;
 pub mod table;
 
 use crate::base::numbers;
