@@ -1,0 +1,51 @@
+# Understudy. `make run` starts the server, `make test` brings what the tests need and runs them.
+
+CARGO  ?= cargo
+PREFIX ?= /usr/local
+ARGS   ?=
+
+.PHONY: all build run test lint compare bench install uninstall clean peers
+
+all: build
+
+build:
+	$(CARGO) build --release --locked
+
+# make run ARGS="--port 7000 --replicaof 127.0.0.1 6379"
+run: build
+	./target/release/understudy $(ARGS)
+
+peers:
+	scripts/install-peers
+
+test: peers
+	@if $(CARGO) nextest --version >/dev/null 2>&1; \
+	then echo "$(CARGO) nextest run"; $(CARGO) nextest run --locked; \
+	else echo "$(CARGO) test"; $(CARGO) test --locked; fi
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --test tidy
+
+# make compare ARGS="--count 100000 --seed 7"; scripts/compare --help names the parts
+compare: build peers
+	scripts/compare all $(ARGS)
+
+bench: build peers
+	scripts/bench $(ARGS)
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/understudy $(DESTDIR)/lib/systemd/system
+	install -m 755 target/release/understudy $(DESTDIR)$(PREFIX)/bin/understudy
+	if [ ! -e $(DESTDIR)/etc/understudy/understudy.conf ]; then \
+	  install -m 640 scripts/understudy.conf $(DESTDIR)/etc/understudy/understudy.conf; fi
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|g; s|/usr/bin/understudy|$(PREFIX)/bin/understudy|g' \
+	  scripts/understudy.service > $(DESTDIR)/lib/systemd/system/understudy.service
+	chmod 644 $(DESTDIR)/lib/systemd/system/understudy.service
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/understudy $(DESTDIR)/lib/systemd/system/understudy.service
+
+clean:
+	$(CARGO) clean
