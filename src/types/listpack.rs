@@ -17,14 +17,11 @@
 //!
 //! A string that is the canonical text of an `i64` is stored as an integer.
 //!
-//! The owner is one pointer. The capacity is a function of the total (the allocator's own size classes),
-//! so it is stored nowhere and an append seldom moves. Deliberately absent: negative indexes, and a
-//! shrink-to-fit call (there is nothing to shrink).
-
-use std::alloc::{self, Layout};
-use std::ptr::{self, NonNull};
+//! The owner is one pointer (`thin.rs`). Deliberately absent: negative indexes, and a shrink-to-fit call (there is
+//! nothing to shrink).
 
 use super::Element;
+use super::thin::{self, ThinBytes};
 use crate::base::numbers::parse_i64;
 
 const HEADER: usize = 6;
@@ -44,23 +41,8 @@ impl Pos {
 
 /// An owned listpack. One word.
 pub struct Listpack {
-    /// Points at an allocation of `layout_for(total)`, all of it initialised, whose first `total` bytes are a
-    /// listpack with `total` in its header.
-    start: NonNull<u8>,
-}
-
-// SAFETY: the allocation has one owner and no interior mutability, as in a Vec<u8>.
-unsafe impl Send for Listpack {}
-// SAFETY: as above, a shared reference only reads.
-unsafe impl Sync for Listpack {}
-
-/// The size classes of jemalloc: multiples of 16 up to 128, then four to a doubling.
-fn capacity_for(total: usize) -> usize {
-    if total <= 128 { total.next_multiple_of(16) } else { total.next_multiple_of(total.next_power_of_two() / 8) }
-}
-
-fn layout_for(total: usize) -> Layout {
-    Layout::from_size_align(capacity_for(total), 8).expect("a listpack is far below isize::MAX")
+    /// A listpack, with its length in the first word.
+    memory: ThinBytes,
 }
 
 /// An entry about to be written: the encoding byte(s) and the data, without backlen.
@@ -314,38 +296,35 @@ impl Listpack {
     /// `total` zero bytes with `total` in the header; the caller fills in the rest.
     fn allocate(total: usize) -> Self {
         let header = u32::try_from(total).expect("a listpack is below 4 GiB");
-        let layout = layout_for(total);
-        // SAFETY: the layout is never of size zero (total is at least EMPTY_BYTES).
-        let start = unsafe { alloc::alloc_zeroed(layout) };
-        let Some(start) = NonNull::new(start) else { alloc::handle_alloc_error(layout) };
-        // SAFETY: the allocation is at least 16 bytes long.
-        unsafe { start.cast::<[u8; 4]>().write(header.to_le_bytes()) };
-        Listpack { start }
+        let mut memory = ThinBytes::zeroed(total);
+        // SAFETY: `total` is the length just asked for.
+        unsafe { memory.bytes_mut(total)[..4].copy_from_slice(&header.to_le_bytes()) };
+        Listpack { memory }
     }
 
     /// Length of the whole in bytes.
     #[inline]
     pub fn total_bytes(&self) -> usize {
-        // SAFETY: by the invariant of `start`, the first four bytes are initialised.
-        let header = unsafe { self.start.cast::<[u8; 4]>().read() };
-        u32::from_le_bytes(header) as usize
+        self.memory.first_word() as usize
     }
 
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        // SAFETY: by the invariant of `start`, `total_bytes` bytes are initialised.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.total_bytes()) }
+        // SAFETY: the first word is the length of the memory, always.
+        unsafe { self.memory.bytes(self.total_bytes()) }
     }
 
+    /// No caller but `resize_gap` touches the first word.
     #[inline]
     fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `as_bytes`, and `self` is borrowed alone.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.total_bytes()) }
+        let total = self.total_bytes();
+        // SAFETY: as in `as_bytes`.
+        unsafe { self.memory.bytes_mut(total) }
     }
 
     /// Bytes taken from the allocator.
     pub fn memory_bytes(&self) -> usize {
-        capacity_for(self.total_bytes())
+        thin::capacity_for(self.total_bytes())
     }
 
     /// Number of entries. Counts them only when there are more than the header can say.
@@ -467,44 +446,28 @@ impl Listpack {
         entry.write_to(&mut self.bytes_mut()[at..at + new_len]);
     }
 
-    /// Makes the `old_len` bytes at `at` be `new_len` long, moving what follows. Their contents are left as they
-    /// come: old bytes, but always initialised.
+    /// Makes the `old_len` bytes at `at` be `new_len` long, moving what follows. What they hold is left over.
     #[inline]
     fn resize_gap(&mut self, at: usize, old_len: usize, new_len: usize) {
         let old_total = self.total_bytes();
         assert!(at >= HEADER && at + old_len < old_total, "a listpack position out of range");
         let new_total = old_total - old_len + new_len;
-        let header = u32::try_from(new_total).expect("a listpack is below 4 GiB");
+        let header = u32::try_from(new_total).expect("a listpack is below 4 GiB").to_le_bytes();
         if new_total > old_total {
-            self.reallocate(old_total, new_total);
+            // SAFETY: `old_total` is the length; the first word says the new one before anyone else looks.
+            let bytes = unsafe {
+                self.memory.resize(old_total, new_total);
+                self.memory.bytes_mut(new_total)
+            };
+            bytes.copy_within(at + old_len..old_total, at + new_len);
+            bytes[..4].copy_from_slice(&header);
+        } else if new_total < old_total {
+            let bytes = self.bytes_mut();
+            bytes.copy_within(at + old_len..old_total, at + new_len);
+            bytes[..4].copy_from_slice(&header);
+            // SAFETY: `old_total` is the length of the memory, which from here on is `new_total`.
+            unsafe { self.memory.resize(old_total, new_total) };
         }
-        // SAFETY: both ranges lie within the larger of the two totals, for which there is room here, all of it
-        // initialised by the invariant of `start`.
-        unsafe {
-            let start = self.start.as_ptr();
-            ptr::copy(start.add(at + old_len), start.add(at + new_len), old_total - at - old_len);
-            start.cast::<[u8; 4]>().write(header.to_le_bytes());
-        }
-        if new_total < old_total {
-            self.reallocate(old_total, new_total);
-        }
-    }
-
-    /// Moves to the size class of `new_total`, if it is another one.
-    #[inline]
-    fn reallocate(&mut self, old_total: usize, new_total: usize) {
-        let (old, new) = (layout_for(old_total), layout_for(new_total));
-        if old == new {
-            return;
-        }
-        // SAFETY: the allocation was made with the layout of `old_total`; the new size is not zero.
-        let start = unsafe { alloc::realloc(self.start.as_ptr(), old, new.size()) };
-        let Some(start) = NonNull::new(start) else { alloc::handle_alloc_error(new) };
-        if new.size() > old.size() {
-            // SAFETY: the allocation is now `new.size()` bytes long.
-            unsafe { ptr::write_bytes(start.as_ptr().add(old.size()), 0, new.size() - old.size()) };
-        }
-        self.start = start;
     }
 
     // ---- cursors
@@ -663,9 +626,9 @@ impl<'a> DoubleEndedIterator for Iter<'a> {
 
 impl Drop for Listpack {
     fn drop(&mut self) {
-        let layout = layout_for(self.total_bytes());
-        // SAFETY: the allocation was made with this layout, and nothing uses it after this.
-        unsafe { alloc::dealloc(self.start.as_ptr(), layout) };
+        let total = self.total_bytes();
+        // SAFETY: `total` is the length, and this is the end.
+        unsafe { self.memory.free(total) };
     }
 }
 

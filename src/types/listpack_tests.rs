@@ -236,12 +236,3 @@ fn each_kind_of_damage_is_refused() {
         assert!(Listpack::from_bytes_validated(&damaged, true).is_none(), "byte {index} as {byte}");
     }
 }
-
-#[test]
-fn the_capacity_holds_the_total_and_wastes_little() {
-    for total in EMPTY_BYTES..20_000 {
-        let capacity = capacity_for(total);
-        assert!(capacity >= total && capacity <= total.max(16) + total.max(64) / 4);
-        assert_eq!(capacity_for(capacity), capacity);
-    }
-}
