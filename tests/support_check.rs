@@ -27,9 +27,7 @@ fn the_dataset_holds_every_encoding() {
     let mut seen = std::collections::BTreeSet::new();
     for key in support::keys_of(&mut client, 3) {
         let kind = client.good(&[b"TYPE".as_slice(), &key]).text();
-        let encoding = client
-            .good(&[b"OBJECT".as_slice(), b"ENCODING", &key])
-            .text();
+        let encoding = client.good(&[b"OBJECT".as_slice(), b"ENCODING", &key]).text();
         seen.insert(format!("{kind} {encoding}"));
     }
     for expected in [
@@ -72,22 +70,14 @@ fn the_client_reads_every_kind_of_reply() {
     assert_eq!(client.cmd(&["GET", "none"]), Value::Nil);
     assert_eq!(client.cmd(&["LPOP", "none", "2"]), Value::Nil);
     client.good(&["HELLO", "3"]);
-    let replies = [
-        "string", "integer", "double", "null", "array", "set", "map", "true", "bignum", "verbatim",
-    ]
-    .map(|kind| client.cmd(&["DEBUG", "PROTOCOL", kind]));
+    let replies = ["string", "integer", "double", "null", "array", "set", "map", "true", "bignum", "verbatim"]
+        .map(|kind| client.cmd(&["DEBUG", "PROTOCOL", kind]));
     assert_eq!(replies[0], Value::bulk("Hello World"));
     assert_eq!(replies[1], Value::Int(12345));
     assert!(matches!(replies[2], Value::Double(d) if (d * 1000.0).round() == 3141.0));
     assert_eq!(replies[3], Value::Nil);
-    assert_eq!(
-        replies[4],
-        Value::Array(vec![Value::Int(0), Value::Int(1), Value::Int(2)])
-    );
-    assert_eq!(
-        replies[5],
-        Value::Set(vec![Value::Int(0), Value::Int(1), Value::Int(2)])
-    );
+    assert_eq!(replies[4], Value::Array(vec![Value::Int(0), Value::Int(1), Value::Int(2)]));
+    assert_eq!(replies[5], Value::Set(vec![Value::Int(0), Value::Int(1), Value::Int(2)]));
     assert_eq!(
         replies[6].clone(),
         Value::Map(vec![
@@ -97,14 +87,8 @@ fn the_client_reads_every_kind_of_reply() {
         ])
     );
     assert_eq!(replies[7], Value::Bool(true));
-    assert_eq!(
-        replies[8],
-        Value::Big("1234567999999999999999999999999999999".into())
-    );
-    assert_eq!(
-        replies[9],
-        Value::Verbatim(b"This is a verbatim\nstring".to_vec())
-    );
+    assert_eq!(replies[8], Value::Big("1234567999999999999999999999999999999".into()));
+    assert_eq!(replies[9], Value::Verbatim(b"This is a verbatim\nstring".to_vec()));
 }
 
 #[test]

@@ -46,19 +46,12 @@ fn the_house_is_tidy() {
         complaints.extend(check(name, &text));
     }
     let report = complaints.join("\n");
-    assert!(
-        complaints.is_empty(),
-        "{} complaints:\n{report}",
-        complaints.len()
-    );
+    assert!(complaints.is_empty(), "{} complaints:\n{report}", complaints.len());
 }
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut entries: Vec<_> = fs::read_dir(dir)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
+    let mut entries: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {
@@ -79,10 +72,7 @@ fn check(name: &str, text: &str) -> Vec<String> {
     check_words(text, &code, &mut complaints);
     check_unsafe(name, text, &code, &mut complaints);
     check_layers(name, &code, &mut complaints);
-    complaints
-        .into_iter()
-        .map(|(line, what)| format!("src/{name}:{line}: {what}"))
-        .collect()
+    complaints.into_iter().map(|(line, what)| format!("src/{name}:{line}: {what}")).collect()
 }
 
 type Complaints = Vec<(usize, String)>;
@@ -95,21 +85,14 @@ fn check_opening(text: &str, complaints: &mut Complaints) {
 
 fn check_lengths(name: &str, text: &str, code: &str, complaints: &mut Complaints) {
     let lines = text.lines().count();
-    let limit = if name == "main.rs" {
-        MAX_MAIN_LINES
-    } else {
-        MAX_FILE_LINES
-    };
+    let limit = if name == "main.rs" { MAX_MAIN_LINES } else { MAX_FILE_LINES };
     if lines > limit {
         complaints.push((lines, format!("the file has {lines} lines, over {limit}")));
     }
     for (function, first, last) in functions(code) {
         let lines = last - first + 1;
         if lines > MAX_FUNCTION_LINES {
-            complaints.push((
-                first,
-                format!("fn {function} has {lines} lines, over {MAX_FUNCTION_LINES}"),
-            ));
+            complaints.push((first, format!("fn {function} has {lines} lines, over {MAX_FUNCTION_LINES}")));
         }
     }
 }
@@ -124,10 +107,7 @@ fn check_words(text: &str, code: &str, complaints: &mut Complaints) {
     }
     for (number, line) in code.lines().enumerate() {
         if line.replace(' ', "").contains("Rc<RefCell<") {
-            complaints.push((
-                number + 1,
-                "Rc<RefCell<..>>: siblings are borrowed side by side".into(),
-            ));
+            complaints.push((number + 1, "Rc<RefCell<..>>: siblings are borrowed side by side".into()));
         }
         if line.contains("static mut ") {
             complaints.push((number + 1, "static mut: no globals".into()));
@@ -143,8 +123,7 @@ fn check_unsafe(name: &str, text: &str, code: &str, complaints: &mut Complaints)
             complaints.push((line, "unsafe stands only in base/ and types/".into()));
         }
         let next = code[at + "unsafe".len()..].trim_start();
-        let reasoned =
-            (line.saturating_sub(SAFETY_REACH_LINES + 1)..line).any(|i| raw[i].contains("SAFETY:"));
+        let reasoned = (line.saturating_sub(SAFETY_REACH_LINES + 1)..line).any(|i| raw[i].contains("SAFETY:"));
         if (next.starts_with('{') || next.starts_with("impl")) && !reasoned {
             complaints.push((line, "unsafe without a // SAFETY: reason".into()));
         }
@@ -166,10 +145,9 @@ fn check_layers(name: &str, code: &str, complaints: &mut Complaints) {
         }
         match layer_of(&other) {
             None => complaints.push((line, format!("crate::{other} is not in the table of rooms"))),
-            Some(theirs) if theirs >= own => complaints.push((
-                line,
-                format!("{room} (layer {own}) imports from {other} (layer {theirs})"),
-            )),
+            Some(theirs) if theirs >= own => {
+                complaints.push((line, format!("{room} (layer {own}) imports from {other} (layer {theirs})")))
+            }
             Some(_) if room == "sentinel" && !SENTINEL_USES.contains(&other.as_str()) => {
                 complaints.push((line, format!("sentinel has no business with {other}")))
             }
@@ -187,10 +165,7 @@ fn room_of(name: &str) -> &str {
 }
 
 fn layer_of(room: &str) -> Option<u8> {
-    ROOMS
-        .iter()
-        .find(|(name, _)| *name == room)
-        .map(|(_, layer)| *layer)
+    ROOMS.iter().find(|(name, _)| *name == room).map(|(_, layer)| *layer)
 }
 
 /// Every room named by a `crate::` path (`crate::a::b`, `crate::{a::b, c}`) or by enough `super::`.
@@ -209,10 +184,7 @@ fn imported_rooms(name: &str, code: &str) -> Vec<(usize, String)> {
         }
         let mut path = &code[at..];
         let mut climbs = 0;
-        while let Some(rest) = path
-            .strip_prefix("super")
-            .and_then(|r| r.trim_start().strip_prefix("::"))
-        {
+        while let Some(rest) = path.strip_prefix("super").and_then(|r| r.trim_start().strip_prefix("::")) {
             climbs += 1;
             path = rest.trim_start();
         }
@@ -257,11 +229,7 @@ fn leading_name(text: &str) -> Option<String> {
 /// How many `super::` lead from a file's module to the crate root.
 fn module_depth(name: &str) -> usize {
     let parts = name.split('/').count();
-    if name.ends_with("mod.rs") {
-        parts - 1
-    } else {
-        parts
-    }
+    if name.ends_with("mod.rs") { parts - 1 } else { parts }
 }
 
 /// How many `mod x { .. }` blocks enclose a position.
@@ -269,9 +237,7 @@ fn inline_modules_at(code: &str, position: usize) -> usize {
     words(code, "mod")
         .into_iter()
         .take_while(|at| *at < position)
-        .filter(|at| {
-            body_after(code, *at).is_some_and(|(open, close)| open < position && position < close)
-        })
+        .filter(|at| body_after(code, *at).is_some_and(|(open, close)| open < position && position < close))
         .count()
 }
 
@@ -373,9 +339,7 @@ fn literal_end(chars: &[char], i: usize) -> usize {
         '/' if next(1) == '*' => block_comment_end(chars, i),
         '"' => string_end(chars, i + 1),
         'r' if !after_word && matches!(next(1), '"' | '#') => raw_string_end(chars, i, i + 1),
-        'b' | 'c' if !after_word && next(1) == 'r' && matches!(next(2), '"' | '#') => {
-            raw_string_end(chars, i, i + 2)
-        }
+        'b' | 'c' if !after_word && next(1) == 'r' && matches!(next(2), '"' | '#') => raw_string_end(chars, i, i + 2),
         '\'' if next(1) == '\\' => end_of(chars, i + 3, |k| chars[k] == '\'') + 1,
         '\'' if next(2) == '\'' => i + 3,
         _ => i,
@@ -383,9 +347,7 @@ fn literal_end(chars: &[char], i: usize) -> usize {
 }
 
 fn end_of(chars: &[char], from: usize, stop: impl Fn(usize) -> bool) -> usize {
-    (from..chars.len())
-        .find(|k| stop(*k))
-        .unwrap_or(chars.len())
+    (from..chars.len()).find(|k| stop(*k)).unwrap_or(chars.len())
 }
 
 fn string_end(chars: &[char], mut i: usize) -> usize {
@@ -401,15 +363,8 @@ fn raw_string_end(chars: &[char], start: usize, hashes_at: usize) -> usize {
     if chars.get(quote) != Some(&'"') {
         return start; // r#keyword
     }
-    let closes = |k: usize| {
-        chars[k] == '"'
-            && chars[k + 1..]
-                .iter()
-                .take(hashes)
-                .filter(|c| **c == '#')
-                .count()
-                == hashes
-    };
+    let closes =
+        |k: usize| chars[k] == '"' && chars[k + 1..].iter().take(hashes).filter(|c| **c == '#').count() == hashes;
     (end_of(chars, quote + 1, closes) + 1 + hashes).min(chars.len())
 }
 
@@ -446,74 +401,29 @@ mod the_checker {
 
     #[test]
     fn refuses_imports_from_above_and_from_beside() {
-        one(
-            "base/rng.rs",
-            "use crate::types::Str;",
-            "base (layer 0) imports from types (layer 1)",
-        );
-        one(
-            "types/mod.rs",
-            "use crate::config::Config;",
-            "types (layer 1) imports from config",
-        );
-        one(
-            "keyspace/db.rs",
-            "use crate::{base::rng, types::{Str, server}, server::Server};",
-            "imports from server",
-        );
+        one("base/rng.rs", "use crate::types::Str;", "base (layer 0) imports from types (layer 1)");
+        one("types/mod.rs", "use crate::config::Config;", "types (layer 1) imports from config");
+        one("keyspace/db.rs", "use crate::{base::rng, types::{Str, server}, server::Server};", "imports from server");
         one(
             "keyspace/db.rs",
             "use crate::{\n    base,\n    pubsub,\n};",
             "db.rs:4: keyspace (layer 2) imports from pubsub",
         );
-        one(
-            "keyspace/db.rs",
-            "fn f() { crate::commands::run() }",
-            "imports from commands",
-        );
-        one(
-            "resp/mod.rs",
-            "use super::types::Str;",
-            "resp (layer 1) imports from types",
-        );
-        one(
-            "persist/rdb/load.rs",
-            "use super::super::super::commands::X;",
-            "imports from commands",
-        );
-        one(
-            "base/x.rs",
-            "mod t { use super::super::super::types; }",
-            "imports from types",
-        );
-        one(
-            "sentinel/mod.rs",
-            "use crate::keyspace::Db;",
-            "sentinel has no business with keyspace",
-        );
-        one(
-            "base/x.rs",
-            "use crate::attic::Y;",
-            "crate::attic is not in the table",
-        );
+        one("keyspace/db.rs", "fn f() { crate::commands::run() }", "imports from commands");
+        one("resp/mod.rs", "use super::types::Str;", "resp (layer 1) imports from types");
+        one("persist/rdb/load.rs", "use super::super::super::commands::X;", "imports from commands");
+        one("base/x.rs", "mod t { use super::super::super::types; }", "imports from types");
+        one("sentinel/mod.rs", "use crate::keyspace::Db;", "sentinel has no business with keyspace");
+        one("base/x.rs", "use crate::attic::Y;", "crate::attic is not in the table");
         one("attic/mod.rs", "", "room attic/ is not in the table");
     }
 
     #[test]
     fn lets_imports_from_below_pass() {
-        none(
-            "server/mod.rs",
-            "use crate::{base::{clock, rng}, commands::Ctx, server::x};\nuse crate::types::Str;",
-        );
-        none(
-            "types/zset.rs",
-            "use super::listpack; mod t { use super::super::listpack; }",
-        );
+        none("server/mod.rs", "use crate::{base::{clock, rng}, commands::Ctx, server::x};\nuse crate::types::Str;");
+        none("types/zset.rs", "use super::listpack; mod t { use super::super::listpack; }");
         none("lib.rs", "pub use crate::server::Server;");
-        none(
-            "base/x.rs",
-            "// crate::server\nconst A: &str = \"crate::server\"; pub(crate) fn f() {}",
-        );
+        none("base/x.rs", "// crate::server\nconst A: &str = \"crate::server\"; pub(crate) fn f() {}");
     }
 
     #[test]
@@ -524,38 +434,19 @@ mod the_checker {
 
     #[test]
     fn measures_functions_by_their_own_braces() {
-        let long = |lines: usize| {
-            format!(
-                "fn long(a: [u8; 2])\nwhere\n{}{{\n}}\n",
-                "    //\n".repeat(lines - 4)
-            )
-        };
+        let long = |lines: usize| format!("fn long(a: [u8; 2])\nwhere\n{}{{\n}}\n", "    //\n".repeat(lines - 4));
         none("base/x.rs", &long(70));
-        one(
-            "base/x.rs",
-            &long(71),
-            "x.rs:2: fn long has 71 lines, over 70",
-        );
-        let filler = "    let c = '{'; let s = \"}\\\"{\"; let r = r#\"\"{\"#; let l: &'static u8; /* { /* { */ */ // {\n";
-        let many: String = (0..4)
-            .map(|i| format!("fn f{i}() {{\n{}}}\n", filler.repeat(20)))
-            .collect();
+        one("base/x.rs", &long(71), "x.rs:2: fn long has 71 lines, over 70");
+        let filler =
+            "    let c = '{'; let s = \"}\\\"{\"; let r = r#\"\"{\"#; let l: &'static u8; /* { /* { */ */ // {\n";
+        let many: String = (0..4).map(|i| format!("fn f{i}() {{\n{}}}\n", filler.repeat(20))).collect();
         none("base/x.rs", &many);
         one(
             "base/x.rs",
-            &format!(
-                "trait T {{ fn g(&self) -> [u8; 3]; }}\nfn h() {{\n{}}}\n",
-                filler.repeat(69)
-            ),
+            &format!("trait T {{ fn g(&self) -> [u8; 3]; }}\nfn h() {{\n{}}}\n", filler.repeat(69)),
             "fn h has 71",
         );
-        none(
-            "base/x.rs",
-            &format!(
-                "type F = fn(u8) -> u8;\nmod m {{\n{}}}\n",
-                filler.repeat(100)
-            ),
-        );
+        none("base/x.rs", &format!("type F = fn(u8) -> u8;\nmod m {{\n{}}}\n", filler.repeat(100)));
     }
 
     #[test]
@@ -567,58 +458,21 @@ mod the_checker {
 
     #[test]
     fn refuses_words() {
-        one(
-            "base/x.rs",
-            concat!("// TO", "DO: later"),
-            "do it, or file it",
-        );
-        one(
-            "base/x.rs",
-            concat!("fn f() { panic!(\"FIX", "ME\") }"),
-            "do it, or file it",
-        );
+        one("base/x.rs", concat!("// TO", "DO: later"), "do it, or file it");
+        one("base/x.rs", concat!("fn f() { panic!(\"FIX", "ME\") }"), "do it, or file it");
         none("base/x.rs", "// TODOLIST is no such word");
-        one(
-            "base/x.rs",
-            "type A = std::rc::Rc<RefCell<u8>>;",
-            "side by side",
-        );
+        one("base/x.rs", "type A = std::rc::Rc<RefCell<u8>>;", "side by side");
         one("base/x.rs", "static mut A: u8 = 0;", "no globals");
     }
 
     #[test]
     fn keeps_unsafe_in_its_rooms() {
-        one(
-            "server/x.rs",
-            "// SAFETY: none\nfn f() { unsafe { g() } }",
-            "only in base/ and types/",
-        );
-        one(
-            "server/x.rs",
-            "unsafe fn f() {}",
-            "only in base/ and types/",
-        );
-        one(
-            "types/x.rs",
-            "fn f() { unsafe { g() } }",
-            "without a // SAFETY:",
-        );
-        one(
-            "types/x.rs",
-            &format!(
-                "// SAFETY: far\n{}unsafe impl Send for A {{}}",
-                "\n".repeat(9)
-            ),
-            "SAFETY",
-        );
-        none(
-            "types/x.rs",
-            "// SAFETY: the pointer is ours.\nfn f() { unsafe { g() } }",
-        );
-        none(
-            "server/x.rs",
-            "#![deny(unsafe_code)]\n// unsafe\nconst A: &str = \"unsafe\";",
-        );
+        one("server/x.rs", "// SAFETY: none\nfn f() { unsafe { g() } }", "only in base/ and types/");
+        one("server/x.rs", "unsafe fn f() {}", "only in base/ and types/");
+        one("types/x.rs", "fn f() { unsafe { g() } }", "without a // SAFETY:");
+        one("types/x.rs", &format!("// SAFETY: far\n{}unsafe impl Send for A {{}}", "\n".repeat(9)), "SAFETY");
+        none("types/x.rs", "// SAFETY: the pointer is ours.\nfn f() { unsafe { g() } }");
+        none("server/x.rs", "#![deny(unsafe_code)]\n// unsafe\nconst A: &str = \"unsafe\";");
     }
 
     #[test]

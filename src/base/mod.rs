@@ -3,6 +3,10 @@
 //! Nothing here knows a key, a client or a socket. This room and `types/` are the only ones that may say `unsafe`.
 
 pub mod clock;
+pub mod crc64;
+pub mod glob;
 pub mod hash;
+pub mod lzf;
 pub mod numbers;
 pub mod rng;
+pub mod sha1;

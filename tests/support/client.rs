@@ -47,9 +47,7 @@ impl Value {
     #[track_caller]
     pub fn bytes(&self) -> Vec<u8> {
         match self {
-            Value::Simple(text) | Value::Error(text) | Value::Big(text) => {
-                text.clone().into_bytes()
-            }
+            Value::Simple(text) | Value::Error(text) | Value::Big(text) => text.clone().into_bytes(),
             Value::Bulk(bytes) | Value::Verbatim(bytes) => bytes.clone(),
             other => panic!("no text: {other:?}"),
         }
@@ -84,8 +82,7 @@ pub struct Client {
 impl Client {
     #[track_caller]
     pub fn connect(port: u16) -> Client {
-        let stream =
-            TcpStream::connect(("127.0.0.1", port)).unwrap_or_else(|e| panic!("port {port}: {e}"));
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap_or_else(|e| panic!("port {port}: {e}"));
         Client::over(stream)
     }
 
@@ -93,16 +90,13 @@ impl Client {
         stream.set_read_timeout(Some(REPLY_BOUND)).unwrap();
         stream.set_write_timeout(Some(REPLY_BOUND)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client {
-            reader: BufReader::with_capacity(64 * 1024, stream),
-        }
+        Client { reader: BufReader::with_capacity(64 * 1024, stream) }
     }
 
     /// One command and its reply.
     #[track_caller]
     pub fn cmd<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Value {
-        self.try_cmd(args)
-            .unwrap_or_else(|e| panic!("{}: {e}", shown(args)))
+        self.try_cmd(args).unwrap_or_else(|e| panic!("{}: {e}", shown(args)))
     }
 
     /// One command that must not be answered by an error.
@@ -125,10 +119,7 @@ impl Client {
         for chunk in commands.chunks(PIPELINE_CHUNK) {
             let bytes: Vec<u8> = chunk.iter().flat_map(|args| encode(args)).collect();
             self.write_raw(&bytes).expect("the pipeline is sent");
-            replies.extend(chunk.iter().map(|args| {
-                self.read()
-                    .unwrap_or_else(|e| panic!("{}: {e}", shown(args)))
-            }));
+            replies.extend(chunk.iter().map(|args| self.read().unwrap_or_else(|e| panic!("{}: {e}", shown(args)))));
         }
         replies
     }
@@ -176,11 +167,7 @@ impl Client {
             ">" => Value::Push(self.read_many(number(rest)?)?),
             "%" => {
                 let flat = self.read_many(number::<usize>(rest)? * 2)?;
-                Value::Map(
-                    flat.chunks(2)
-                        .map(|pair| (pair[0].clone(), pair[1].clone()))
-                        .collect(),
-                )
+                Value::Map(flat.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
             }
             _ => return Err(bad(&line)),
         })
@@ -204,18 +191,11 @@ impl Client {
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line)?;
         if !line.ends_with(b"\r\n") {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the server closed the link",
-            ));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the link"));
         }
         line.truncate(line.len() - 2);
         let text = String::from_utf8_lossy(&line).into_owned();
-        if text.is_empty() {
-            Err(bad("an empty line"))
-        } else {
-            Ok(text)
-        }
+        if text.is_empty() { Err(bad("an empty line")) } else { Ok(text) }
     }
 }
 
@@ -241,9 +221,7 @@ fn bad(line: &str) -> io::Error {
 fn shown<A: AsRef<[u8]>>(args: &[A]) -> String {
     let words: Vec<String> = args
         .iter()
-        .map(|arg| {
-            String::from_utf8_lossy(&arg.as_ref()[..arg.as_ref().len().min(60)]).into_owned()
-        })
+        .map(|arg| String::from_utf8_lossy(&arg.as_ref()[..arg.as_ref().len().min(60)]).into_owned())
         .collect();
     words.join(" ")
 }

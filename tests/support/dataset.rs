@@ -48,11 +48,7 @@ fn args(words: &[&str]) -> Args {
 
 fn send(client: &mut Client, commands: &[Args]) {
     for (reply, command) in client.pipeline(commands).iter().zip(commands) {
-        assert!(
-            !reply.is_error(),
-            "{}: {reply:?}",
-            String::from_utf8_lossy(&command.join(&b' '))
-        );
+        assert!(!reply.is_error(), "{}: {reply:?}", String::from_utf8_lossy(&command.join(&b' ')));
     }
 }
 
@@ -71,30 +67,14 @@ pub fn fill(client: &mut Client) {
 
 fn strings(dice: &mut Dice) -> Vec<Args> {
     let mut commands = Vec::new();
-    for number in [
-        "0",
-        "-1",
-        "127",
-        "32768",
-        "-2147483649",
-        "9223372036854775807",
-        "-9223372036854775808",
-        "007",
-        "1.5",
-    ] {
+    for number in
+        ["0", "-1", "127", "32768", "-2147483649", "9223372036854775807", "-9223372036854775808", "007", "1.5"]
+    {
         commands.push(args(&["SET", &format!("string:number:{number}"), number]));
     }
     for length in [0, 1, 44, 45, 63, 64, 16_383, 16_384, 70_000, 1_000_000] {
-        commands.push(vec![
-            b"SET".to_vec(),
-            format!("string:noise:{length}").into_bytes(),
-            dice.bytes(length),
-        ]);
-        commands.push(args(&[
-            "SET",
-            &format!("string:even:{length}"),
-            &"ab".repeat(length / 2),
-        ]));
+        commands.push(vec![b"SET".to_vec(), format!("string:noise:{length}").into_bytes(), dice.bytes(length)]);
+        commands.push(args(&["SET", &format!("string:even:{length}"), &"ab".repeat(length / 2)]));
     }
     for length in [1, 2, 20, 200, 70_000] {
         let mut key = dice.bytes(length);
@@ -116,30 +96,16 @@ fn adding(command: &str, key: &str, count: usize, mut element: impl FnMut(usize)
 fn collections(dice: &mut Dice) -> Vec<Args> {
     let word = |i: usize| format!("member:{i}").into_bytes();
     let mut commands = vec![
-        adding("SADD", "set:int16", 100, |i| {
-            vec![(i as i64 - 50).to_string().into()]
-        }),
-        adding("SADD", "set:int32", 100, |i| {
-            vec![(i as i64 * 70_000).to_string().into()]
-        }),
-        adding("SADD", "set:int64", 100, |i| {
-            vec![(i as i64 - (1 << 40)).to_string().into()]
-        }),
-        adding("SADD", "set:many-int", 600, |i| {
-            vec![(i * 3).to_string().into()]
-        }),
+        adding("SADD", "set:int16", 100, |i| vec![(i as i64 - 50).to_string().into()]),
+        adding("SADD", "set:int32", 100, |i| vec![(i as i64 * 70_000).to_string().into()]),
+        adding("SADD", "set:int64", 100, |i| vec![(i as i64 - (1 << 40)).to_string().into()]),
+        adding("SADD", "set:many-int", 600, |i| vec![(i * 3).to_string().into()]),
         adding("SADD", "set:long", 3, |i| vec![vec![i as u8; 65]]),
         adding("HSET", "hash:long", 3, |i| vec![word(i), vec![i as u8; 65]]),
-        adding("ZADD", "zset:long", 3, |i| {
-            vec![i.to_string().into(), vec![i as u8; 65]]
-        }),
-        adding("RPUSH", "list:big-elements", 6, |i| {
-            vec![vec![b'a' + i as u8; 9_000 * i]]
-        }),
+        adding("ZADD", "zset:long", 3, |i| vec![i.to_string().into(), vec![i as u8; 65]]),
+        adding("RPUSH", "list:big-elements", 6, |i| vec![vec![b'a' + i as u8; 9_000 * i]]),
         adding("RPUSH", "list:binary", 100, |i| vec![dice.bytes(i)]),
-        adding("ZADD", "zset:ties", 50, |i| {
-            vec![(i % 2).to_string().into(), word(i)]
-        }),
+        adding("ZADD", "zset:ties", 50, |i| vec![(i % 2).to_string().into(), word(i)]),
         args(&[
             "ZADD",
             "zset:edges",
@@ -158,81 +124,24 @@ fn collections(dice: &mut Dice) -> Vec<Args> {
             "3.5e-310",
             "g",
         ]),
-        args(&[
-            "HSET",
-            "hash:edges",
-            "",
-            "",
-            "0",
-            "-1",
-            "9223372036854775807",
-            "-9223372036854775808",
-            "01",
-            "1.0",
-        ]),
-        args(&[
-            "RPUSH",
-            "list:edges",
-            "",
-            "0",
-            "-1",
-            "127",
-            "4095",
-            "-8193",
-            "9223372036854775807",
-            "x",
-        ]),
+        args(&["HSET", "hash:edges", "", "", "0", "-1", "9223372036854775807", "-9223372036854775808", "01", "1.0"]),
+        args(&["RPUSH", "list:edges", "", "0", "-1", "127", "4095", "-8193", "9223372036854775807", "x"]),
     ];
-    for (size, count) in [
-        ("one", 1),
-        ("small", 60),
-        ("full", 128),
-        ("over", 129),
-        ("big", 5_000),
-    ] {
-        commands.push(adding("RPUSH", &format!("list:{size}"), count, |i| {
-            vec![word(i)]
-        }));
-        commands.push(adding("RPUSH", &format!("list:int:{size}"), count, |i| {
-            vec![(i * i).to_string().into()]
-        }));
-        commands.push(adding("SADD", &format!("set:{size}"), count, |i| {
-            vec![word(i)]
-        }));
-        commands.push(adding("HSET", &format!("hash:{size}"), count, |i| {
-            vec![word(i), i.to_string().into()]
-        }));
+    for (size, count) in [("one", 1), ("small", 60), ("full", 128), ("over", 129), ("big", 5_000)] {
+        commands.push(adding("RPUSH", &format!("list:{size}"), count, |i| vec![word(i)]));
+        commands.push(adding("RPUSH", &format!("list:int:{size}"), count, |i| vec![(i * i).to_string().into()]));
+        commands.push(adding("SADD", &format!("set:{size}"), count, |i| vec![word(i)]));
+        commands.push(adding("HSET", &format!("hash:{size}"), count, |i| vec![word(i), i.to_string().into()]));
         let mut score = || (dice.below(1_000_000) as f64 / 64.0).to_string().into();
-        commands.push(adding("ZADD", &format!("zset:{size}"), count, |i| {
-            vec![score(), word(i)]
-        }));
+        commands.push(adding("ZADD", &format!("zset:{size}"), count, |i| vec![score(), word(i)]));
     }
     commands
 }
 
 fn expiries() -> Vec<Args> {
-    let keys = [
-        "string:number:0",
-        "string:even:70000",
-        "list:small",
-        "set:int16",
-        "set:big",
-        "hash:small",
-        "zset:big",
-    ];
-    let mut commands: Vec<Args> = keys
-        .iter()
-        .map(|key| args(&["PEXPIREAT", key, "4102444800123"]))
-        .collect();
-    commands.extend((0..200).map(|i| {
-        args(&[
-            "SET",
-            &format!("volatile:{i}"),
-            "x",
-            "EX",
-            &(10_000 + i).to_string(),
-        ])
-    }));
+    let keys = ["string:number:0", "string:even:70000", "list:small", "set:int16", "set:big", "hash:small", "zset:big"];
+    let mut commands: Vec<Args> = keys.iter().map(|key| args(&["PEXPIREAT", key, "4102444800123"])).collect();
+    commands.extend((0..200).map(|i| args(&["SET", &format!("volatile:{i}"), "x", "EX", &(10_000 + i).to_string()])));
     commands
 }
 
@@ -244,9 +153,7 @@ pub fn random_writes(client: &mut Client, seed: u64, count: usize) {
     while left > 0 {
         let db = DATABASES[dice.below(DATABASES.len() as u64) as usize];
         client.good(&["SELECT", &db.to_string()]);
-        let batch: Vec<Args> = (0..WRITE_BATCH.min(left))
-            .map(|_| random_write(&mut dice))
-            .collect();
+        let batch: Vec<Args> = (0..WRITE_BATCH.min(left)).map(|_| random_write(&mut dice)).collect();
         send(client, &batch);
         left -= batch.len();
     }
@@ -267,11 +174,7 @@ fn random_write(dice: &mut Dice) -> Args {
     match dice.below(20) {
         0 => return args(&["DEL", &k]),
         1 => {
-            return args(&[
-                "PEXPIRE",
-                &k,
-                &(10_000_000 + dice.below(1 << 30)).to_string(),
-            ]);
+            return args(&["PEXPIRE", &k, &(10_000_000 + dice.below(1 << 30)).to_string()]);
         }
         2 => return args(&["PERSIST", &k]),
         3 => return args(&["COPY", &k, &format!("{k}:copy"), "REPLACE"]),
@@ -309,15 +212,7 @@ fn random_write(dice: &mut Dice) -> Args {
         (_, 0) => args(&["ZREM", &k, &e]),
         (_, 1) => args(&["ZINCRBY", &k, &n, &e]),
         (_, 2) => args(&["ZPOPMIN", &k]),
-        (_, 3) => args(&[
-            "ZUNIONSTORE",
-            &k,
-            "2",
-            &k,
-            &key(dice, kind),
-            "AGGREGATE",
-            "MAX",
-        ]),
+        (_, 3) => args(&["ZUNIONSTORE", &k, "2", &k, &key(dice, kind), "AGGREGATE", "MAX"]),
         (_, _) => args(&["ZADD", &k, &n, &e, &format!("{n}.5"), &f]),
     }
 }
@@ -341,13 +236,7 @@ pub fn keys_of(client: &mut Client, db: u8) -> BTreeSet<Vec<u8>> {
 #[track_caller]
 pub fn assert_same_data(a: &Server, b: &Server) {
     if let Some(what) = difference(a, b) {
-        panic!(
-            "{:?} on {} and {:?} on {} differ: {what}",
-            a.kind(),
-            a.port(),
-            b.kind(),
-            b.port()
-        );
+        panic!("{:?} on {} and {:?} on {} differ: {what}", a.kind(), a.port(), b.kind(), b.port());
     }
 }
 
@@ -359,24 +248,17 @@ pub fn difference(a: &Server, b: &Server) -> Option<String> {
     for db in 0..16 {
         let (ours, theirs) = (keys_of(&mut a, db), keys_of(&mut b, db));
         for key in ours.symmetric_difference(&theirs).take(5) {
-            found.push(format!(
-                "only one holds {:?} in db {db}",
-                String::from_utf8_lossy(key)
-            ));
+            found.push(format!("only one holds {:?} in db {db}", String::from_utf8_lossy(key)));
         }
         let both: Vec<Vec<u8>> = ours.intersection(&theirs).cloned().collect();
         for chunk in both.chunks(1000) {
             let (left, right) = (described(&mut a, chunk), described(&mut b, chunk));
-            let differ = chunk
-                .iter()
-                .zip(left.iter().zip(&right))
-                .filter(|(_, (l, r))| l != r);
-            found.extend(differ.take(5).map(|(key, (l, r))| {
-                format!(
-                    "{:?} in db {db}: {l:?} / {r:?}",
-                    String::from_utf8_lossy(key)
-                )
-            }));
+            let differ = chunk.iter().zip(left.iter().zip(&right)).filter(|(_, (l, r))| l != r);
+            found.extend(
+                differ
+                    .take(5)
+                    .map(|(key, (l, r))| format!("{:?} in db {db}: {l:?} / {r:?}", String::from_utf8_lossy(key))),
+            );
         }
     }
     if found.is_empty() && digests[0] != digests[1] {
@@ -386,18 +268,9 @@ pub fn difference(a: &Server, b: &Server) -> Option<String> {
 }
 
 fn described(client: &mut Client, keys: &[Vec<u8>]) -> Vec<Vec<Value>> {
-    let ask = |words: &[&str]| -> Vec<Args> {
-        keys.iter()
-            .map(|key| [args(words), vec![key.clone()]].concat())
-            .collect()
-    };
-    let columns = [
-        ask(&["TYPE"]),
-        ask(&["PEXPIRETIME"]),
-        ask(&["DEBUG", "DIGEST-VALUE"]),
-    ]
-    .map(|asked| client.pipeline(&asked));
-    (0..keys.len())
-        .map(|i| columns.iter().map(|column| column[i].clone()).collect())
-        .collect()
+    let ask =
+        |words: &[&str]| -> Vec<Args> { keys.iter().map(|key| [args(words), vec![key.clone()]].concat()).collect() };
+    let columns =
+        [ask(&["TYPE"]), ask(&["PEXPIRETIME"]), ask(&["DEBUG", "DIGEST-VALUE"])].map(|asked| client.pipeline(&asked));
+    (0..keys.len()).map(|i| columns.iter().map(|column| column[i].clone()).collect()).collect()
 }

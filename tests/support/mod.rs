@@ -21,10 +21,7 @@ use std::time::{Duration, Instant};
 pub fn wait_until(bound: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(
-            start.elapsed() < bound,
-            "waited {bound:?} in vain until {what}"
-        );
+        assert!(start.elapsed() < bound, "waited {bound:?} in vain until {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

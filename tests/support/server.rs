@@ -33,9 +33,7 @@ impl Kind {
 pub fn peer(name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let here = target.join("peers/bin").join(name);
-    let usual = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("target/peers/bin")
-        .join(name);
+    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin").join(name);
     match [here, usual].into_iter().find(|path| path.exists()) {
         Some(path) => path,
         None => panic!("{name} is not there: run scripts/install-peers"),
@@ -63,48 +61,22 @@ impl Server {
     #[track_caller]
     pub fn start_in(kind: Kind, dir: &Path, args: &[&str]) -> Server {
         let args = args.iter().map(|arg| arg.to_string()).collect();
-        let mut server = Server {
-            kind,
-            args,
-            port: 0,
-            dir: dir.to_path_buf(),
-            child: None,
-        };
+        let mut server = Server { kind, args, port: 0, dir: dir.to_path_buf(), child: None };
         for _ in 0..5 {
             server.port = free_port();
             if server.launch() {
                 return server;
             }
         }
-        panic!(
-            "{kind:?} does not start with {:?}; its log:\n{}",
-            server.args,
-            server.log()
-        );
+        panic!("{kind:?} does not start with {:?}; its log:\n{}", server.args, server.log());
     }
 
     /// Runs the process; false if it ended before it answered (somebody else may have taken the port).
     fn launch(&mut self) -> bool {
-        let log = fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.log_path())
-            .unwrap();
+        let log = fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
         let child = Command::new(self.kind.program())
-            .args([
-                "--port",
-                &self.port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-            ])
-            .args([
-                "--dir",
-                self.dir.to_str().unwrap(),
-                "--enable-debug-command",
-                "yes",
-            ])
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .args(["--dir", self.dir.to_str().unwrap(), "--enable-debug-command", "yes"])
             .args(["--repl-diskless-sync-delay", "0"])
             .args(&self.args)
             .env("LC_ALL", "C")
@@ -125,12 +97,7 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        panic!(
-            "{:?} does not answer on port {}; its log:\n{}",
-            self.kind,
-            self.port,
-            self.log()
-        );
+        panic!("{:?} does not answer on port {}; its log:\n{}", self.kind, self.port, self.log());
     }
 
     fn answers(&self) -> bool {
@@ -173,9 +140,7 @@ impl Server {
     #[track_caller]
     pub fn info(&self, field: &str) -> String {
         let text = self.cmd(&["INFO", "everything"]).text();
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         line.unwrap_or_default().trim().to_string()
     }
 
@@ -186,19 +151,13 @@ impl Server {
 
     #[track_caller]
     pub fn wait_for_log(&self, text: &str) {
-        wait_until(
-            Duration::from_secs(30),
-            &format!("the log says {text:?}"),
-            || self.log().contains(text),
-        );
+        wait_until(Duration::from_secs(30), &format!("the log says {text:?}"), || self.log().contains(text));
     }
 
     /// Waits until a snapshot read at the start is loaded.
     #[track_caller]
     pub fn wait_loaded(&self) {
-        wait_until(Duration::from_secs(60), "the data set is loaded", || {
-            self.info("loading") == "0"
-        });
+        wait_until(Duration::from_secs(60), "the data set is loaded", || self.info("loading") == "0");
     }
 
     /// Makes this a replica and waits until the link is up.
@@ -221,16 +180,10 @@ impl Server {
     /// Waits until this replica has applied all that its master has written so far.
     #[track_caller]
     pub fn wait_caught_up(&self, master: &Server) {
-        let goal: u64 = master
-            .info("master_repl_offset")
-            .parse()
-            .expect("master_repl_offset");
+        let goal: u64 = master.info("master_repl_offset").parse().expect("master_repl_offset");
         wait_until(Duration::from_secs(60), "the replica has caught up", || {
             self.info("master_link_status") == "up"
-                && self
-                    .info("slave_repl_offset")
-                    .parse::<u64>()
-                    .is_ok_and(|offset| offset >= goal)
+                && self.info("slave_repl_offset").parse::<u64>().is_ok_and(|offset| offset >= goal)
         });
     }
 
@@ -244,9 +197,7 @@ impl Server {
 
     /// Sends a signal by name (`TERM`, `STOP`, `CONT` ...).
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &self.pid().to_string()])
-            .status();
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
         assert!(status.expect("kill runs").success());
     }
 
@@ -273,12 +224,7 @@ impl Server {
     #[track_caller]
     pub fn restart(&mut self) {
         self.kill();
-        assert!(
-            self.launch(),
-            "{:?} does not start again; its log:\n{}",
-            self.kind,
-            self.log()
-        );
+        assert!(self.launch(), "{:?} does not start again; its log:\n{}", self.kind, self.log());
     }
 
     fn log_path(&self) -> PathBuf {
@@ -292,12 +238,7 @@ impl Drop for Server {
         if std::thread::panicking() {
             let log = self.log();
             let tail: Vec<&str> = log.lines().rev().take(40).collect();
-            eprintln!(
-                "---- {:?} on port {}, end of {}",
-                self.kind,
-                self.port,
-                self.log_path().display()
-            );
+            eprintln!("---- {:?} on port {}, end of {}", self.kind, self.port, self.log_path().display());
             tail.iter().rev().for_each(|line| eprintln!("{line}"));
         } else {
             let _ = fs::remove_dir_all(&self.dir);
@@ -309,8 +250,7 @@ impl Drop for Server {
 pub fn fresh_dir() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let dir =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}-{number}", std::process::id()));
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}-{number}", std::process::id()));
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).unwrap();
     dir
@@ -321,9 +261,7 @@ pub fn fresh_dir() -> PathBuf {
 pub fn free_port() -> u16 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let number = std::process::id()
-            .wrapping_mul(97)
-            .wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+        let number = std::process::id().wrapping_mul(97).wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
         let port = 10_000 + (number % 20_000) as u16;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
