@@ -461,7 +461,7 @@ impl<T: TableEntry> Table<T> {
                 }
                 while (*last).count() > 0 {
                     let mut hole = head;
-                    while (*hole).free_slot().is_none() {
+                    while hole != last && (*hole).free_slot().is_none() {
                         hole = (*hole).child();
                     }
                     if hole == last {
@@ -807,7 +807,7 @@ mod tests {
                         next += 1;
                     } else {
                         let number = rng.below(start);
-                        if number % 3 != 0 {
+                        if !number.is_multiple_of(3) {
                             table.remove(format!("key:{number}").as_bytes());
                         }
                     }
