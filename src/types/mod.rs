@@ -1,8 +1,76 @@
-//! The room `types`.
+//! The values: string, list, set, hash, sorted set, and the encodings under them.
+//!
+//! This room knows no client and no database. Small collections are the field's packed formats (listpack, intset), big
+//! ones are tables and trees of our own. It may say `unsafe`, with its reason.
+
 pub mod element;
+mod entries;
+pub mod hash;
 pub mod intset;
 pub mod listpack;
 pub mod ranked;
+pub mod set;
+pub mod table;
 mod thin;
+mod walk;
+pub mod zset;
 
 pub use element::Element;
+
+/// A string value as it is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StrRef<'a> {
+    /// A string that spells an integer and is kept as one.
+    Int(i64),
+    /// Any other bytes.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> StrRef<'a> {
+    /// The same, seen as an element.
+    pub fn element(self) -> Element<'a> {
+        match self {
+            StrRef::Int(value) => Element::Int(value),
+            StrRef::Bytes(bytes) => Element::Bytes(bytes),
+        }
+    }
+}
+
+/// The thresholds up to which collections stay packed. The names are those of the directives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CollectionLimits {
+    /// Entries (positive) or a size class (−1 … −5: 4, 8, 16, 32, 64 KB) of a list's node.
+    pub list_max_listpack_size: i64,
+    /// Accepted for its name; nodes are not compressed in memory.
+    pub list_compress_depth: u32,
+    /// Members of an integer set.
+    pub set_max_intset_entries: usize,
+    /// Members of a packed set.
+    pub set_max_listpack_entries: usize,
+    /// Bytes of a packed set's member.
+    pub set_max_listpack_value: usize,
+    /// Fields of a packed hash.
+    pub hash_max_listpack_entries: usize,
+    /// Bytes of a packed hash's field or value.
+    pub hash_max_listpack_value: usize,
+    /// Members of a packed sorted set.
+    pub zset_max_listpack_entries: usize,
+    /// Bytes of a packed sorted set's member.
+    pub zset_max_listpack_value: usize,
+}
+
+impl Default for CollectionLimits {
+    fn default() -> Self {
+        CollectionLimits {
+            list_max_listpack_size: -2,
+            list_compress_depth: 0,
+            set_max_intset_entries: 512,
+            set_max_listpack_entries: 128,
+            set_max_listpack_value: 64,
+            hash_max_listpack_entries: 512,
+            hash_max_listpack_value: 64,
+            zset_max_listpack_entries: 128,
+            zset_max_listpack_value: 64,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The hash: a listpack of field and value in turn, or a hash table.
+//!
+//! Ancestor: `t_hash.c` (`hashTypeSet`, `hashTypeTryConversion`), with the thresholds of Redis 7.2. A listpack becomes
+//! a table and never goes back. Deliberately absent: fields that expire.
+
+use super::entries::Field;
+use super::listpack::Listpack;
+use super::table::Table;
+use super::walk::{Either, Pairs, has_duplicates, has_room};
+use super::{CollectionLimits, Element};
+use crate::base::rng::Rng;
+
+/// Fields and their values.
+pub struct Hash(Form);
+
+enum Form {
+    Pack(Listpack),
+    Table(Box<Table<Field>>),
+}
+
+const _: () = assert!(size_of::<Hash>() <= 16);
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hash {
+    pub fn new() -> Self {
+        Self(Form::Pack(Listpack::new()))
+    }
+
+    /// Converts at once when that many fields are about to be set.
+    pub fn expect(&mut self, added: usize, limits: &CollectionLimits) {
+        if matches!(self.0, Form::Pack(_)) && added > limits.hash_max_listpack_entries {
+            self.convert_to_table();
+        }
+    }
+
+    /// A hash from a loaded listpack, or `None` if it has an odd entry or a field twice.
+    pub fn from_listpack(pack: Listpack, limits: &CollectionLimits) -> Option<Self> {
+        if !pack.len().is_multiple_of(2) || has_duplicates(&pack, 2) {
+            return None;
+        }
+        let over = pack.len() / 2 > limits.hash_max_listpack_entries;
+        let mut hash = Self(Form::Pack(pack));
+        if over {
+            hash.convert_to_table();
+        }
+        Some(hash)
+    }
+
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Form::Pack(pack) => pack.len() / 2,
+            Form::Table(table) => table.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn encoding(&self) -> &'static str {
+        match &self.0 {
+            Form::Pack(_) => "listpack",
+            Form::Table(_) => "hashtable",
+        }
+    }
+
+    pub fn as_listpack(&self) -> Option<&Listpack> {
+        match &self.0 {
+            Form::Pack(pack) => Some(pack),
+            Form::Table(_) => None,
+        }
+    }
+
+    pub fn get(&self, field: &[u8]) -> Option<Element<'_>> {
+        match &self.0 {
+            Form::Pack(pack) => pack.next(pack.find(field, 1)?).map(|value| pack.at(value)),
+            Form::Table(table) => table.get(field).map(|entry| Element::Bytes(entry.value())),
+        }
+    }
+
+    pub fn contains(&self, field: &[u8]) -> bool {
+        match &self.0 {
+            Form::Pack(pack) => pack.find(field, 1).is_some(),
+            Form::Table(table) => table.contains(field),
+        }
+    }
+
+    /// Sets a field; true if it is new.
+    pub fn set(&mut self, field: &[u8], value: &[u8], limits: &CollectionLimits) -> bool {
+        if let Form::Pack(pack) = &self.0 {
+            let longest = field.len().max(value.len());
+            let added = field.len().saturating_add(value.len());
+            if longest > limits.hash_max_listpack_value || !has_room(pack, added) {
+                self.convert_to_table();
+            }
+        }
+        match &mut self.0 {
+            Form::Pack(pack) => {
+                if let Some(at) = pack.find(field, 1).and_then(|found| pack.next(found)) {
+                    pack.replace(at, value);
+                    return false;
+                }
+                pack.push(field);
+                pack.push(value);
+                if pack.len() / 2 > limits.hash_max_listpack_entries {
+                    self.convert_to_table();
+                }
+                true
+            }
+            Form::Table(table) => set_in_table(table, field, value),
+        }
+    }
+
+    pub fn remove(&mut self, field: &[u8]) -> bool {
+        match &mut self.0 {
+            Form::Pack(pack) => {
+                let found = pack.find(field, 1);
+                if let Some(pos) = found {
+                    pack.remove_many(pos, 2);
+                }
+                found.is_some()
+            }
+            Form::Table(table) => table.remove(field).is_some(),
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Element<'_>, Element<'_>)> {
+        match &self.0 {
+            Form::Pack(pack) => Either::Left(Pairs::all(pack)),
+            Form::Table(table) => Either::Right(table.iter().map(pair)),
+        }
+    }
+
+    /// A field by chance, with its value. `None` only from an empty hash.
+    pub fn random(&self, rng: &mut Rng) -> Option<(Element<'_>, Element<'_>)> {
+        match &self.0 {
+            Form::Pack(pack) => Pairs::new(pack, rng.index(self.len()), 1).next(),
+            Form::Table(table) => table.random(rng).map(pair),
+        }
+    }
+
+    /// One step of HSCAN: hands out some fields and returns the next cursor, 0 at the end.
+    pub fn scan(&self, cursor: u64, mut f: impl FnMut(Element<'_>, Element<'_>)) -> u64 {
+        match &self.0 {
+            Form::Pack(pack) => {
+                Pairs::all(pack).for_each(|(field, value)| f(field, value));
+                0
+            }
+            Form::Table(table) => table.scan(cursor, |entry| {
+                let (field, value) = pair(entry);
+                f(field, value);
+            }),
+        }
+    }
+
+    /// Bytes of memory, estimated from up to `samples` fields (0: from all).
+    pub fn memory_bytes(&self, samples: usize) -> usize {
+        match &self.0 {
+            Form::Pack(pack) => pack.total_bytes(),
+            Form::Table(table) => {
+                let take = if samples == 0 { table.len() } else { samples.min(table.len()) };
+                let sampled: usize = table.iter().take(take).map(Field::size).sum();
+                table.memory_bytes() + sampled * table.len() / take.max(1)
+            }
+        }
+    }
+
+    fn convert_to_table(&mut self) {
+        let mut table: Box<Table<Field>> = Box::default();
+        for (field, value) in self.iter() {
+            table.insert(Field::new(field.as_bytes(&mut [0; 20]), value.as_bytes(&mut [0; 20])));
+        }
+        self.0 = Form::Table(table);
+    }
+}
+
+impl Clone for Hash {
+    fn clone(&self) -> Self {
+        Self(match &self.0 {
+            Form::Pack(pack) => Form::Pack(pack.clone()),
+            Form::Table(from) => {
+                let mut table: Box<Table<Field>> = Box::default();
+                for entry in from.iter() {
+                    table.insert(Field::new(entry.field(), entry.value()));
+                }
+                Form::Table(table)
+            }
+        })
+    }
+}
+
+fn pair(entry: &Field) -> (Element<'_>, Element<'_>) {
+    (Element::Bytes(entry.field()), Element::Bytes(entry.value()))
+}
+
+fn set_in_table(table: &mut Table<Field>, field: &[u8], value: &[u8]) -> bool {
+    let hash = crate::base::hash::hash(field);
+    if let Some(entry) = table.get_mut_hashed(hash, field) {
+        entry.set_value(value);
+        return false;
+    }
+    table.insert_new(hash, Field::new(field, value), false);
+    true
+}
+
+#[cfg(test)]
+#[path = "hash_tests.rs"]
+mod tests;
