@@ -1,0 +1,664 @@
+//! Bytes to arguments, resumable at any byte (= processInlineBuffer and processMultibulkBuffer of networking.c).
+//!
+//! A whole pipeline is parsed first: `parse` fills a `Batch` with commands whose arguments are places in the buffer,
+//! so nothing is copied. A long argument that has not arrived yet gets memory of its own, into which the socket is
+//! then read; it becomes the value without a copy.
+
+use std::ops::Index;
+use std::rc::Rc;
+
+/// An argument of at least so many bytes, not in the buffer yet, is read into memory of its own.
+pub const BIG_ARGUMENT: usize = 32 * 1024;
+/// The longest inline command, and the longest line that announces a length.
+const LINE_MAX: usize = 64 * 1024;
+/// Marks a span whose `len` is an index into the owned arguments.
+const OWNED: u32 = u32::MAX;
+
+/// What a client may send. The limits of one that has not authenticated are much lower.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLimits {
+    /// Bytes of one argument (`proto-max-bulk-len`).
+    pub bulk_len_max: u64,
+    /// Whether the client has authenticated.
+    pub authenticated: bool,
+}
+
+/// Where one argument stands: bytes of the buffer, or an owned argument's number.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+/// The arguments of one command; the first is its name.
+#[derive(Clone, Copy)]
+pub struct Argv<'a> {
+    buffer: &'a [u8],
+    spans: &'a [Span],
+    owned: &'a [Rc<Vec<u8>>],
+}
+
+impl<'a> Argv<'a> {
+    /// How many arguments there are, the name included.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is not even a name.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The argument at `index`. Panics past the end, as slices do.
+    #[inline]
+    pub fn at(&self, index: usize) -> &'a [u8] {
+        let span = self.spans[index];
+        if span.start == OWNED {
+            return &self.owned[span.len as usize];
+        }
+        &self.buffer[span.start as usize..][..span.len as usize]
+    }
+
+    /// The argument at `index`, if there are so many.
+    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+        (index < self.len()).then(|| self.at(index))
+    }
+
+    /// The memory of a long argument, to keep without a copy.
+    #[inline]
+    pub fn shared(&self, index: usize) -> Option<&'a Rc<Vec<u8>>> {
+        let span = self.spans[index];
+        (span.start == OWNED).then(|| &self.owned[span.len as usize])
+    }
+
+    /// All arguments.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let argv = *self;
+        (0..argv.len()).map(move |index| argv.at(index))
+    }
+
+    /// The arguments from `index` on.
+    pub fn from(&self, index: usize) -> Argv<'a> {
+        Argv { spans: &self.spans[index.min(self.spans.len())..], ..*self }
+    }
+}
+
+impl Index<usize> for Argv<'_> {
+    type Output = [u8];
+
+    #[inline]
+    fn index(&self, index: usize) -> &[u8] {
+        self.at(index)
+    }
+}
+
+/// A command that outlives the buffer it came in, such as one queued by MULTI.
+#[derive(Clone, Debug, Default)]
+pub struct OwnedArgv {
+    buffer: Vec<u8>,
+    spans: Vec<Span>,
+    owned: Vec<Rc<Vec<u8>>>,
+}
+
+impl OwnedArgv {
+    /// A command made of these arguments.
+    pub fn new<'a>(args: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut made = OwnedArgv::default();
+        for arg in args {
+            if made.buffer.len() + arg.len() < OWNED as usize {
+                made.spans.push(Span { start: made.buffer.len() as u32, len: arg.len() as u32 });
+                made.buffer.extend_from_slice(arg);
+            } else {
+                made.spans.push(Span { start: OWNED, len: made.owned.len() as u32 });
+                made.owned.push(Rc::new(arg.to_vec()));
+            }
+        }
+        made
+    }
+
+    /// A copy of `argv`; long arguments are shared.
+    pub fn copy_of(argv: Argv<'_>) -> Self {
+        let mut made = OwnedArgv::default();
+        for index in 0..argv.len() {
+            if let Some(shared) = argv.shared(index) {
+                made.spans.push(Span { start: OWNED, len: made.owned.len() as u32 });
+                made.owned.push(Rc::clone(shared));
+            } else {
+                let arg = argv.at(index);
+                made.spans.push(Span { start: made.buffer.len() as u32, len: arg.len() as u32 });
+                made.buffer.extend_from_slice(arg);
+            }
+        }
+        made
+    }
+
+    /// The arguments.
+    pub fn argv(&self) -> Argv<'_> {
+        Argv { buffer: &self.buffer, spans: &self.spans, owned: &self.owned }
+    }
+
+    /// Bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        self.buffer.capacity() + self.spans.capacity() * 8 + self.owned.iter().map(|arg| arg.len()).sum::<usize>()
+    }
+}
+
+/// One parsed command of a batch.
+#[derive(Clone, Copy, Debug)]
+struct Parsed {
+    spans_start: usize,
+    spans_end: usize,
+    start: usize,
+    end: usize,
+    /// Whether the bytes from `start` to `end` are the command in its replication form.
+    verbatim: bool,
+}
+
+/// The commands that one read brought, in order.
+#[derive(Default)]
+pub struct Batch {
+    spans: Vec<Span>,
+    owned: Vec<Rc<Vec<u8>>>,
+    commands: Vec<Parsed>,
+}
+
+impl Batch {
+    /// Forgets all commands, keeps the memory.
+    pub fn clear(&mut self) {
+        self.spans.clear();
+        self.owned.clear();
+        self.commands.clear();
+    }
+
+    /// How many commands there are.
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Whether there is no command.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// The arguments of a command; `buffer` is the one that was parsed.
+    #[inline]
+    pub fn argv<'a>(&'a self, index: usize, buffer: &'a [u8]) -> Argv<'a> {
+        let command = self.commands[index];
+        Argv { buffer, spans: &self.spans[command.spans_start..command.spans_end], owned: &self.owned }
+    }
+
+    /// The bytes of a command as they came, if they can be appended to a replication stream as they are.
+    #[inline]
+    pub fn raw<'a>(&self, index: usize, buffer: &'a [u8]) -> Option<&'a [u8]> {
+        let command = self.commands[index];
+        command.verbatim.then(|| &buffer[command.start..command.end])
+    }
+
+    /// How many bytes of the buffer a command took, blank lines before it included.
+    pub fn end(&self, index: usize) -> usize {
+        self.commands[index].end
+    }
+}
+
+/// How far the parser has come in a command that has not arrived in full.
+#[derive(Default, Debug)]
+pub struct ParseState {
+    /// Arguments still to come; 0 between commands.
+    args_left: usize,
+    /// The announced length of the argument being read.
+    bulk_len: Option<usize>,
+    /// Bytes of the unfinished command that are behind us, counted from its start.
+    pos: usize,
+    /// Whether a line break was not `\r\n`. Redis skips two bytes whatever they are, and so do we, but such a command
+    /// is not passed on as it came.
+    sloppy: bool,
+    spans: Vec<Span>,
+    owned: Vec<Rc<Vec<u8>>>,
+    /// A long argument that the socket is read into: what has come, and how much it will be.
+    big: Option<(Vec<u8>, usize)>,
+}
+
+impl ParseState {
+    /// The long argument that wants its bytes straight from the socket, with how many it lacks.
+    pub fn big_argument(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        let (bytes, len) = self.big.as_mut()?;
+        let lacks = *len - bytes.len();
+        (lacks > 0).then_some((bytes, lacks))
+    }
+
+    /// Whether a command has begun and not ended.
+    pub fn is_mid_command(&self) -> bool {
+        self.args_left > 0
+    }
+
+    /// Bytes held for the unfinished command.
+    pub fn memory_bytes(&self) -> usize {
+        self.spans.capacity() * 8 + self.big.as_ref().map_or(0, |(bytes, _)| bytes.capacity())
+    }
+}
+
+/// Why the connection cannot go on. The text is what the client is told.
+#[derive(Debug, PartialEq)]
+pub struct ProtocolError(pub String);
+
+fn protocol_error<T>(text: impl Into<String>) -> Result<T, ProtocolError> {
+    Err(ProtocolError(format!("ERR Protocol error: {}", text.into())))
+}
+
+/// Parses all whole commands of `buffer` into `batch` and returns how many bytes they took. What is left after them
+/// must stand at the start of the buffer of the next call.
+pub fn parse(
+    buffer: &[u8],
+    state: &mut ParseState,
+    limits: RequestLimits,
+    batch: &mut Batch,
+) -> Result<usize, ProtocolError> {
+    let mut start = 0;
+    loop {
+        if state.args_left == 0 {
+            while buffer[start..].starts_with(b"\r\n") {
+                start += 2;
+            }
+            match buffer.get(start) {
+                None => return Ok(start),
+                Some(b'*') => match begin_multibulk(&buffer[start..], state, limits)? {
+                    Begun::NeedsMore => return Ok(start),
+                    Begun::Nothing(len) => {
+                        start += len;
+                        continue;
+                    }
+                    Begun::Command => {}
+                },
+                Some(_) => match parse_inline(buffer, start, batch)? {
+                    None => return Ok(start),
+                    Some(end) => {
+                        start = end;
+                        continue;
+                    }
+                },
+            }
+        }
+        if !parse_arguments(&buffer[start..], state, limits)? {
+            return Ok(start);
+        }
+        let end = start + state.pos;
+        finish_command(start, end, state, batch);
+        start = end;
+    }
+}
+
+/// Hands the spans of a finished command to the batch, moved to their place in the buffer.
+#[inline]
+fn finish_command(start: usize, end: usize, state: &mut ParseState, batch: &mut Batch) {
+    let (spans_start, owned_start) = (batch.spans.len(), batch.owned.len() as u32);
+    batch.spans.extend(state.spans.iter().map(|span| match span.start {
+        OWNED => Span { start: OWNED, len: span.len + owned_start },
+        offset => Span { start: offset + start as u32, len: span.len },
+    }));
+    let verbatim = state.owned.is_empty() && !std::mem::take(&mut state.sloppy);
+    batch.owned.append(&mut state.owned);
+    batch.commands.push(Parsed { spans_start, spans_end: batch.spans.len(), start, end, verbatim });
+    state.spans.clear();
+    state.pos = 0;
+}
+
+enum Begun {
+    NeedsMore,
+    /// A command of no arguments, this many bytes long.
+    Nothing(usize),
+    Command,
+}
+
+fn begin_multibulk(bytes: &[u8], state: &mut ParseState, limits: RequestLimits) -> Result<Begun, ProtocolError> {
+    let Some((line, end)) = line_of(bytes, 1) else {
+        if bytes.len() > LINE_MAX {
+            return protocol_error("too big mbulk count string");
+        }
+        return Ok(Begun::NeedsMore);
+    };
+    let count = match parse_length(line) {
+        Some(count) if count <= i64::from(i32::MAX) => count,
+        _ => return protocol_error("invalid multibulk length"),
+    };
+    if count > 10 && !limits.authenticated {
+        return protocol_error("unauthenticated multibulk length");
+    }
+    if count <= 0 {
+        return Ok(Begun::Nothing(end));
+    }
+    state.args_left = count as usize;
+    state.pos = end;
+    state.sloppy = bytes[end - 1] != b'\n';
+    Ok(Begun::Command)
+}
+
+/// The line that begins `from` bytes into `bytes`, and where the next one begins.
+#[inline]
+fn line_of(bytes: &[u8], from: usize) -> Option<(&[u8], usize)> {
+    let length = memchr::memchr(b'\r', bytes.get(from..)?)?;
+    let end = from + length + 2;
+    (end <= bytes.len()).then(|| (&bytes[from..from + length], end))
+}
+
+/// A length as announced: digits, perhaps with a minus sign.
+#[inline]
+fn parse_length(line: &[u8]) -> Option<i64> {
+    match line {
+        [digit @ b'0'..=b'9'] => Some(i64::from(digit - b'0')),
+        _ => crate::base::numbers::parse_i64(line),
+    }
+}
+
+/// Goes on with the arguments of a command; `bytes` begins where the command does. Returns whether it is whole.
+fn parse_arguments(bytes: &[u8], state: &mut ParseState, limits: RequestLimits) -> Result<bool, ProtocolError> {
+    while state.args_left > 0 {
+        let len = match state.bulk_len {
+            Some(len) => len,
+            None => match announced_length(bytes, state, limits)? {
+                Some(len) => len,
+                None => return Ok(false),
+            },
+        };
+        if state.big.is_some() {
+            if !finish_big(bytes, state) {
+                return Ok(false);
+            }
+            continue;
+        }
+        let Some(end) = state.pos.checked_add(len + 2).filter(|&end| end <= bytes.len()) else {
+            if len >= BIG_ARGUMENT {
+                begin_big(bytes, state, len);
+                if finish_big(bytes, state) {
+                    continue;
+                }
+            }
+            return Ok(false);
+        };
+        state.spans.push(Span { start: state.pos as u32, len: len as u32 });
+        state.pos = end;
+        state.sloppy |= bytes[end - 2..end] != *b"\r\n";
+        state.bulk_len = None;
+        state.args_left -= 1;
+    }
+    Ok(true)
+}
+
+#[inline]
+fn announced_length(
+    bytes: &[u8],
+    state: &mut ParseState,
+    limits: RequestLimits,
+) -> Result<Option<usize>, ProtocolError> {
+    match bytes.get(state.pos) {
+        None => return Ok(None),
+        Some(b'$') => {}
+        Some(&other) => {
+            let shown = if other.is_ascii() { (other as char).to_string() } else { "?".into() };
+            return protocol_error(format!("expected '$', got '{shown}'"));
+        }
+    }
+    let Some((line, end)) = line_of(bytes, state.pos + 1) else {
+        if bytes.len() - state.pos > LINE_MAX {
+            return protocol_error("too big bulk count string");
+        }
+        return Ok(None);
+    };
+    let len = match parse_length(line) {
+        Some(len) if len >= 0 && len as u64 <= limits.bulk_len_max => len as usize,
+        _ => return protocol_error("invalid bulk length"),
+    };
+    if len > 16384 && !limits.authenticated {
+        return protocol_error("unauthenticated bulk length");
+    }
+    state.pos = end;
+    state.sloppy |= bytes[end - 1] != b'\n';
+    state.bulk_len = Some(len);
+    Ok(Some(len))
+}
+
+/// Gives a long argument its own memory and moves there what has come of it.
+fn begin_big(bytes: &[u8], state: &mut ParseState, len: usize) {
+    let arrived = &bytes[state.pos..];
+    let arrived = &arrived[..arrived.len().min(len)];
+    let mut big = Vec::with_capacity(len);
+    big.extend_from_slice(arrived);
+    state.pos += arrived.len();
+    state.big = Some((big, len));
+}
+
+/// Ends a long argument once it is whole and its line break has come.
+fn finish_big(bytes: &[u8], state: &mut ParseState) -> bool {
+    let whole = matches!(&state.big, Some((bytes, len)) if bytes.len() == *len);
+    if !whole || state.pos + 2 > bytes.len() {
+        return false;
+    }
+    if let Some((big, _)) = state.big.take() {
+        state.spans.push(Span { start: OWNED, len: state.owned.len() as u32 });
+        state.owned.push(Rc::new(big));
+    }
+    state.pos += 2;
+    state.bulk_len = None;
+    state.args_left -= 1;
+    true
+}
+
+/// Parses one inline command; returns where the next one begins, or `None` if its line is not whole.
+fn parse_inline(buffer: &[u8], start: usize, batch: &mut Batch) -> Result<Option<usize>, ProtocolError> {
+    let bytes = &buffer[start..];
+    let Some(length) = memchr::memchr(b'\n', bytes) else {
+        if bytes.len() > LINE_MAX {
+            return protocol_error("too big inline request");
+        }
+        return Ok(None);
+    };
+    let end = start + length + 1;
+    let line = bytes[..length].strip_suffix(b"\r").unwrap_or(&bytes[..length]);
+    let Some(args) = split_args(line) else {
+        return protocol_error("unbalanced quotes in request");
+    };
+    if args.is_empty() {
+        return Ok(Some(end));
+    }
+    let spans_start = batch.spans.len();
+    for arg in args {
+        batch.spans.push(Span { start: OWNED, len: batch.owned.len() as u32 });
+        batch.owned.push(Rc::new(arg));
+    }
+    batch.commands.push(Parsed { spans_start, spans_end: batch.spans.len(), start, end, verbatim: false });
+    Ok(Some(end))
+}
+
+/// Splits a line into words as the shell-like inline protocol does: blanks between words, `"…"` with escapes
+/// (`\n \r \t \b \a \xHH`), `'…'` with `\'`. `None` if quotes are not balanced.
+pub fn split_args(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut args = Vec::new();
+    let mut rest = line;
+    loop {
+        let blanks = rest.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == 0x0b).count();
+        rest = &rest[blanks..];
+        if rest.is_empty() || rest[0] == 0 {
+            return Some(args);
+        }
+        let mut word = Vec::new();
+        loop {
+            match rest {
+                [] | [0, ..] => break,
+                [byte, ..] if byte.is_ascii_whitespace() => break,
+                [b'"', tail @ ..] => {
+                    rest = double_quoted(tail, &mut word)?;
+                    break;
+                }
+                [b'\'', tail @ ..] => {
+                    rest = single_quoted(tail, &mut word)?;
+                    break;
+                }
+                [byte, tail @ ..] => {
+                    word.push(*byte);
+                    rest = tail;
+                }
+            }
+        }
+        args.push(word);
+    }
+}
+
+/// What follows a closing quote must be a blank or the end.
+fn closed(rest: &[u8]) -> Option<&[u8]> {
+    rest.first().is_none_or(u8::is_ascii_whitespace).then_some(rest)
+}
+
+fn double_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let hex = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
+    loop {
+        match rest {
+            [] => return None,
+            [b'"', tail @ ..] => return closed(tail),
+            [b'\\', b'x', high, low, tail @ ..] if hex(*high).is_some() && hex(*low).is_some() => {
+                word.push(hex(*high)? * 16 + hex(*low)?);
+                rest = tail;
+            }
+            [b'\\', escaped, tail @ ..] => {
+                word.push(match escaped {
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'b' => 8,
+                    b'a' => 7,
+                    other => *other,
+                });
+                rest = tail;
+            }
+            [byte, tail @ ..] => {
+                word.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+}
+
+fn single_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
+    loop {
+        match rest {
+            [] => return None,
+            [b'\'', tail @ ..] => return closed(tail),
+            [b'\\', b'\'', tail @ ..] => {
+                word.push(b'\'');
+                rest = tail;
+            }
+            [byte, tail @ ..] => {
+                word.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+
+    const LIMITS: RequestLimits = RequestLimits { bulk_len_max: 512 << 20, authenticated: true };
+
+    /// Feeds `stream` in pieces as a socket would, and collects all commands.
+    fn feed(stream: &[u8], mut piece: impl FnMut() -> usize) -> Result<Vec<Vec<Vec<u8>>>, ProtocolError> {
+        let (mut state, mut batch) = (ParseState::default(), Batch::default());
+        let (mut buffer, mut commands, mut rest) = (Vec::new(), Vec::new(), stream);
+        while !rest.is_empty() {
+            let mut take = piece().min(rest.len());
+            if let Some((big, lacks)) = state.big_argument() {
+                take = take.min(lacks);
+                big.extend_from_slice(&rest[..take]);
+            } else {
+                buffer.extend_from_slice(&rest[..take]);
+            }
+            rest = &rest[take..];
+            let used = parse(&buffer, &mut state, LIMITS, &mut batch)?;
+            for index in 0..batch.len() {
+                commands.push(batch.argv(index, &buffer).iter().map(<[u8]>::to_vec).collect::<Vec<_>>());
+                if let Some(raw) = batch.raw(index, &buffer) {
+                    let mut encoded = Vec::new();
+                    super::super::reply::encode_command(&mut encoded, batch.argv(index, &buffer).iter());
+                    assert_eq!(raw, encoded);
+                }
+            }
+            batch.clear();
+            buffer.drain(..used);
+        }
+        Ok(commands)
+    }
+
+    #[test]
+    fn any_cut_gives_the_same_commands() {
+        let mut rng = Rng::new(8);
+        let mut stream = Vec::new();
+        let mut wanted = Vec::new();
+        for _ in 0..60 {
+            let args: Vec<Vec<u8>> = (0..1 + rng.index(5))
+                .map(|_| {
+                    let len = if rng.below(8) == 0 { BIG_ARGUMENT + rng.index(50_000) } else { rng.index(30) };
+                    (0..len).map(|_| rng.next_u64() as u8).collect()
+                })
+                .collect();
+            super::super::reply::encode_command(&mut stream, args.iter().map(Vec::as_slice));
+            wanted.push(args);
+            match rng.below(4) {
+                0 => {
+                    stream.extend_from_slice(b"set \"a\\x41\\n\" 'it\\'s'  x\r\n");
+                    wanted.push(vec![b"set".to_vec(), b"aA\n".to_vec(), b"it's".to_vec(), b"x".to_vec()]);
+                }
+                1 => stream.extend_from_slice(b"\r\n*0\r\n*-1\r\n"),
+                _ => {}
+            }
+        }
+        assert!(feed(&stream, || usize::MAX).unwrap() == wanted);
+        for seed in 0..40 {
+            let mut rng = Rng::new(seed);
+            let longest = 1 << (seed % 17);
+            assert!(feed(&stream, || 1 + rng.index(longest)).unwrap() == wanted, "seed {seed}");
+        }
+        let short = &stream[..stream.len().min(4000)];
+        assert_eq!(feed(short, || 1).unwrap(), feed(short, || 4000).unwrap());
+    }
+
+    #[test]
+    fn protocol_errors_are_worded_as_redis_words_them() {
+        for (bytes, text) in [
+            ("*1\r\n:1\r\n", "expected '$', got ':'"),
+            ("*x\r\n", "invalid multibulk length"),
+            ("*99999999999\r\n", "invalid multibulk length"),
+            ("*1\r\n$-1\r\n", "invalid bulk length"),
+            ("*1\r\n$abc\r\n", "invalid bulk length"),
+            ("*1\r\n$9999999999\r\n", "invalid bulk length"),
+            ("set \"a\r\n", "unbalanced quotes in request"),
+            ("set 'a'b\r\n", "unbalanced quotes in request"),
+        ] {
+            assert_eq!(feed(bytes.as_bytes(), || 1), protocol_error(text), "{bytes}");
+        }
+        let long = vec![b'a'; LINE_MAX + 1];
+        assert_eq!(feed(&long, || 4096), protocol_error("too big inline request"));
+        let long = [b"*".to_vec(), vec![b'1'; LINE_MAX + 1]].concat();
+        assert_eq!(feed(&long, || 4096), protocol_error("too big mbulk count string"));
+        let long = [b"*1\r\n$".to_vec(), vec![b'1'; LINE_MAX + 1]].concat();
+        assert_eq!(feed(&long, || 4096), protocol_error("too big bulk count string"));
+    }
+
+    #[test]
+    fn who_has_not_authenticated_may_send_little() {
+        let limits = RequestLimits { authenticated: false, ..LIMITS };
+        let parse_one = |bytes: &[u8]| parse(bytes, &mut ParseState::default(), limits, &mut Batch::default());
+        assert_eq!(parse_one(b"*11\r\n"), protocol_error("unauthenticated multibulk length"));
+        assert_eq!(parse_one(b"*1\r\n$16385\r\n"), protocol_error("unauthenticated bulk length"));
+    }
+
+    #[test]
+    fn random_bytes_never_panic() {
+        let mut rng = Rng::new(2);
+        for _ in 0..20_000 {
+            let bytes: Vec<u8> = (0..rng.index(60)).map(|_| b"*$0123456789-\r\n\"'\\x a"[rng.index(21)]).collect();
+            let mut sizes = Rng::new(3);
+            let _ = feed(&bytes, || 1 + sizes.index(10));
+        }
+    }
+}
