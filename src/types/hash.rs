@@ -6,7 +6,7 @@
 use super::entries::Field;
 use super::listpack::Listpack;
 use super::table::Table;
-use super::walk::{Either, Pairs, has_duplicates, has_room};
+use super::walk::{Either, Pairs, has_duplicates, has_room, reserve};
 use super::{CollectionLimits, Element};
 use crate::base::rng::Rng;
 
@@ -34,7 +34,7 @@ impl Hash {
     /// Converts at once when that many fields are about to be set.
     pub fn expect(&mut self, added: usize, limits: &CollectionLimits) {
         if matches!(self.0, Form::Pack(_)) && added > limits.hash_max_listpack_entries {
-            self.convert_to_table();
+            self.convert_to_table(added);
         }
     }
 
@@ -46,7 +46,7 @@ impl Hash {
         let over = pack.len() / 2 > limits.hash_max_listpack_entries;
         let mut hash = Self(Form::Pack(pack));
         if over {
-            hash.convert_to_table();
+            hash.convert_to_table(1);
         }
         Some(hash)
     }
@@ -96,7 +96,7 @@ impl Hash {
             let longest = field.len().max(value.len());
             let added = field.len().saturating_add(value.len());
             if longest > limits.hash_max_listpack_value || !has_room(pack, added) {
-                self.convert_to_table();
+                self.convert_to_table(1);
             }
         }
         match &mut self.0 {
@@ -108,7 +108,7 @@ impl Hash {
                 pack.push(field);
                 pack.push(value);
                 if pack.len() / 2 > limits.hash_max_listpack_entries {
-                    self.convert_to_table();
+                    self.convert_to_table(1);
                 }
                 true
             }
@@ -170,8 +170,9 @@ impl Hash {
         }
     }
 
-    fn convert_to_table(&mut self) {
+    fn convert_to_table(&mut self, added: usize) {
         let mut table: Box<Table<Field>> = Box::default();
+        reserve(&mut table, self.len(), added);
         for (field, value) in self.iter() {
             table.insert(Field::new(field.as_bytes(&mut [0; 20]), value.as_bytes(&mut [0; 20])));
         }

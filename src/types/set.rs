@@ -7,7 +7,7 @@ use super::entries::Member;
 use super::intset::IntSet;
 use super::listpack::Listpack;
 use super::table::Table;
-use super::walk::{Either, has_duplicates, has_room};
+use super::walk::{Either, has_duplicates, has_room, reserve};
 use super::{CollectionLimits, Element};
 use crate::base::numbers::parse_i64;
 use crate::base::rng::Rng;
@@ -53,7 +53,7 @@ impl Set {
             Form::Table(_) => false,
         };
         if over {
-            self.convert_to_table();
+            self.convert_to_table(added);
         }
     }
 
@@ -62,7 +62,7 @@ impl Set {
         let over = ints.len() > limits.set_max_intset_entries;
         let mut set = Self(Form::Ints(ints));
         if over {
-            set.convert_to_table();
+            set.convert_to_table(1);
         }
         set
     }
@@ -75,7 +75,7 @@ impl Set {
         let over = pack.len() > limits.set_max_listpack_entries;
         let mut set = Self(Form::Pack(pack));
         if over {
-            set.convert_to_table();
+            set.convert_to_table(1);
         }
         Some(set)
     }
@@ -129,7 +129,7 @@ impl Set {
                 Some(number) => {
                     let added = ints.add(number);
                     if added && ints.len() > limits.set_max_intset_entries {
-                        self.convert_to_table();
+                        self.convert_to_table(1);
                     }
                     return added;
                 }
@@ -140,7 +140,7 @@ impl Set {
                     return false;
                 }
                 if !fits(pack, pack.len(), member, limits) {
-                    self.convert_to_table();
+                    self.convert_to_table(1);
                 }
             }
             Form::Table(_) => {}
@@ -229,12 +229,13 @@ impl Set {
             ints.iter().for_each(|number| pack.push_int(number));
             self.0 = Form::Pack(pack);
         } else {
-            self.convert_to_table();
+            self.convert_to_table(1);
         }
     }
 
-    fn convert_to_table(&mut self) {
+    fn convert_to_table(&mut self, added: usize) {
         let mut table: Box<Table<Member>> = Box::default();
+        reserve(&mut table, self.len(), added);
         for member in self.iter() {
             table.insert(Member::new(member.as_bytes(&mut [0; 20])));
         }

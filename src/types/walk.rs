@@ -1,9 +1,10 @@
-//! Iterators that the collections share: one of two, and the pairs of a listpack.
+//! What the collections share: iterators (one of two, the pairs of a listpack), checks and bounds.
 //!
-//! Ancestors: `hashTypeIterator`, `setTypeIterator`, `zzlNext`. Reads only.
+//! Ancestors: `hashTypeIterator`, `setTypeIterator`, `zzlNext`, `lpSafeToAdd`.
 
 use super::Element;
 use super::listpack::{Listpack, Pos};
+use super::table::{Table, TableEntry};
 
 /// One of two iterators over the same items.
 pub enum Either<A, B> {
@@ -115,4 +116,10 @@ pub fn has_duplicates(pack: &Listpack, step: usize) -> bool {
 /// A listpack may not grow past a gigabyte, as in the original.
 pub fn has_room(pack: &Listpack, added: usize) -> bool {
     pack.total_bytes().saturating_add(added) < 1 << 30
+}
+
+/// Makes room in an empty table for `len` entries and `added` more. Counts that a peer announces are believed only up
+/// to a bound (some 14 MB of buckets); beyond it the table grows as the entries come.
+pub fn reserve<T: TableEntry>(table: &mut Table<T>, len: usize, added: usize) {
+    table.reserve(len.saturating_add(added).min(1 << 20));
 }

@@ -12,7 +12,7 @@ use super::entries::{ZHandle, ZMember};
 use super::listpack::{Listpack, Pos};
 use super::ranked::{Ranked, RankedMember};
 use super::table::Table;
-use super::walk::{Either, Pairs, has_duplicates, has_room};
+use super::walk::{Either, Pairs, has_duplicates, has_room, reserve};
 use super::{CollectionLimits, Element};
 use crate::base::numbers::{format_f64, parse_f64};
 use crate::base::rng::Rng;
@@ -50,8 +50,8 @@ impl ZSet {
     /// Converts at once when that many members, the longest of them of `longest` bytes, are about to be added.
     pub fn expect(&mut self, added: usize, longest: usize, limits: &CollectionLimits) {
         let over = added > limits.zset_max_listpack_entries || longest > limits.zset_max_listpack_value;
-        if over && matches!(self.0, Form::Pack(_)) {
-            self.convert_to_big();
+        if over {
+            self.convert_to_big(added);
         }
     }
 
@@ -72,7 +72,7 @@ impl ZSet {
         if in_order && pack.len() / 2 <= limits.zset_max_listpack_entries {
             return Some(Self(Form::Pack(pack)));
         }
-        let mut zset = Self(Form::Big(Big::from_pack(&pack)));
+        let mut zset = Self(Form::Big(Big::from_pack(&pack, 0)));
         zset.tighten(limits);
         Some(zset)
     }
@@ -148,7 +148,7 @@ impl ZSet {
                 return None;
             }
         }
-        self.convert_to_big().insert(member, score)
+        self.convert_to_big(1).insert(member, score)
     }
 
     /// Removes a member and returns its score.
@@ -285,9 +285,9 @@ impl ZSet {
         popped
     }
 
-    fn convert_to_big(&mut self) -> &mut Big {
+    fn convert_to_big(&mut self, added: usize) -> &mut Big {
         if let Form::Pack(pack) = &self.0 {
-            self.0 = Form::Big(Big::from_pack(pack));
+            self.0 = Form::Big(Big::from_pack(pack, added));
         }
         match &mut self.0 {
             Form::Big(big) => big,
@@ -312,8 +312,9 @@ impl Clone for ZSet {
 }
 
 impl Big {
-    fn from_pack(pack: &Listpack) -> Box<Self> {
+    fn from_pack(pack: &Listpack, added: usize) -> Box<Self> {
         let mut big = Box::<Self>::default();
+        reserve(&mut big.table, pack.len() / 2, added);
         for (member, score) in Pairs::all(pack) {
             big.insert(member.as_bytes(&mut [0; 20]), known_score(score));
         }
