@@ -574,6 +574,11 @@ impl Listpack {
         Iter { bytes: self.as_bytes(), front: HEADER, back: self.total_bytes() - 1 }
     }
 
+    /// The entries from `from` on, up to and without the one at `to`.
+    pub fn iter_between(&self, from: Pos, to: Pos) -> Iter<'_> {
+        Iter { bytes: self.as_bytes(), front: from.offset(), back: to.offset() }
+    }
+
     pub fn iter_rev(&self) -> std::iter::Rev<Iter<'_>> {
         self.iter().rev()
     }
