@@ -1,3 +1,5 @@
+//! The list beside a deque.
+
 use std::collections::VecDeque;
 
 use super::*;

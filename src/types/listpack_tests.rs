@@ -1,3 +1,5 @@
+//! The listpack beside a vector, and the bytes of the format.
+
 use super::*;
 
 /// A small generator of its own, so that the tests of a format depend on nothing but the format.
