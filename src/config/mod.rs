@@ -9,8 +9,22 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+mod access;
+mod args;
+mod help;
+mod parse;
+mod rewrite;
+mod special;
+mod table;
+#[cfg(test)]
+mod tests;
 mod values;
 
+pub use access::{Applied, ConfigError};
+pub use args::{StartError, Wants, wants};
+pub use help::{usage, version};
+pub use parse::{quote, split_args};
+pub use table::{DIRECTIVES, Directive};
 pub use values::*;
 
 /// Declares the fields and, beside each, its default: the two can then not drift apart.
@@ -45,7 +59,6 @@ settings! {
         /// Seconds, 0 for off.
         pub tcp_keepalive: u32 = 300,
         pub protected_mode: bool = true,
-        pub socket_mark_id: u32 = 0,
         pub maxclients: u32 = 10_000,
         /// Bytes, or with `maxmemory_clients_percent` set that share of `maxmemory`; 0 for no limit.
         pub maxmemory_clients: u64 = 0,
@@ -59,7 +72,6 @@ settings! {
         pub requirepass: Vec<u8> = Vec::new(),
         pub enable_debug_command: Access = Access::default(),
         pub enable_protected_configs: Access = Access::default(),
-        pub enable_module_command: Access = Access::default(),
         pub acl_pubsub_default: AclPubsubDefault = AclPubsubDefault::default(),
         pub acllog_max_len: u64 = 128,
         pub aclfile: Option<PathBuf> = None,
@@ -80,10 +92,8 @@ settings! {
         pub syslog_ident: String = "redis".into(),
         pub syslog_facility: SyslogFacility = SyslogFacility::default(),
         pub crash_log_enabled: bool = true,
-        pub crash_memcheck_enabled: bool = true,
         pub set_proc_title: bool = true,
         pub proc_title_template: String = "{title} {listen-addr} {server-mode}".into(),
-        pub always_show_logo: bool = false,
         pub oom_score_adj: OomScoreAdj = OomScoreAdj::default(),
         /// For a master, a replica and a child process.
         pub oom_score_adj_values: [i32; 3] = [0, 200, 800],
