@@ -195,6 +195,19 @@ mod tests {
         }
     }
 
+    /// Past the longest distance, the offset would run into the length.
+    #[test]
+    fn repeats_at_the_edge_of_reach() {
+        let mut rng = Rng::new(6);
+        for distance in DISTANCE_MAX - 2..DISTANCE_MAX + 3 {
+            let mut bytes = b"a repeat from far".to_vec();
+            bytes.resize_with(distance, || rng.next_u64() as u8 | 0x80);
+            bytes.extend_from_slice(b"a repeat from far");
+            bytes.resize(distance + 2000, b'.');
+            assert!(assert_survives(&bytes));
+        }
+    }
+
     #[test]
     fn it_must_pay() {
         let mut rng = Rng::new(4);

@@ -137,6 +137,19 @@ fn no_node_outgrows_the_limit() {
 }
 
 #[test]
+fn halves_of_a_split_node_join_their_neighbours() {
+    let limits = limits(4);
+    let mut list = List::new();
+    [b"b", b"c", b"d", b"e", b"f"].iter().for_each(|value| list.push_back(*value, &limits));
+    list.push_front(b"a", &limits);
+    assert_eq!(list.node_count(), 3);
+    list.insert(2, b"x", &limits);
+    let counts: Vec<usize> = list.nodes().map(|node| node.iter().count()).collect();
+    assert_eq!(counts, [3, 4]);
+    assert_eq!(list.iter().map(|element| element.to_vec()).collect::<Vec<_>>().concat(), b"abxcdef");
+}
+
+#[test]
 fn the_encoding_changes_where_72_changes_it() {
     let limits = limits(4);
     let mut list = List::new();
