@@ -1,6 +1,8 @@
 //! Understudy: a Redis-compatible server whose reason to exist is replication.
 
 pub mod base;
+pub mod commands;
 pub mod config;
+pub mod keyspace;
 pub mod resp;
 pub mod types;

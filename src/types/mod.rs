@@ -5,6 +5,7 @@
 
 pub mod element;
 mod entries;
+pub mod entry;
 pub mod hash;
 pub mod intset;
 pub mod list;
@@ -12,12 +13,18 @@ pub mod listpack;
 mod quicklist;
 pub mod ranked;
 pub mod set;
+pub mod str;
 pub mod table;
 mod thin;
 mod walk;
 pub mod zset;
 
 pub use element::Element;
+pub use hash::Hash;
+pub use list::List;
+pub use set::Set;
+pub use str::Str;
+pub use zset::ZSet;
 
 /// A string value as it is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,6 +80,48 @@ impl Default for CollectionLimits {
             hash_max_listpack_value: 64,
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
+        }
+    }
+}
+
+/// An owned value of any type, on its way into or out of the key table.
+pub enum Value {
+    /// A string.
+    Str(Str),
+    /// A list.
+    List(List),
+    /// A set.
+    Set(Set),
+    /// A hash.
+    Hash(Hash),
+    /// A sorted set.
+    ZSet(ZSet),
+}
+
+/// A value as it is read.
+#[derive(Clone, Copy)]
+pub enum ValueRef<'a> {
+    /// A string.
+    Str(StrRef<'a>),
+    /// A list.
+    List(&'a List),
+    /// A set.
+    Set(&'a Set),
+    /// A hash.
+    Hash(&'a Hash),
+    /// A sorted set.
+    ZSet(&'a ZSet),
+}
+
+impl ValueRef<'_> {
+    /// What `TYPE` says.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            ValueRef::Str(_) => "string",
+            ValueRef::List(_) => "list",
+            ValueRef::Set(_) => "set",
+            ValueRef::Hash(_) => "hash",
+            ValueRef::ZSet(_) => "zset",
         }
     }
 }

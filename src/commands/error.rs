@@ -1,0 +1,63 @@
+//! The errors that commands answer, with the words that clients know.
+
+use crate::keyspace::WrongType;
+use std::borrow::Cow;
+
+/// An error reply: its code and its text. Bytes, for it may quote what a client sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandError(pub Cow<'static, [u8]>);
+
+macro_rules! errors {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: CommandError = CommandError(Cow::Borrowed($text.as_bytes()));)*
+    };
+}
+
+errors! {
+    /// The key holds a value of another type.
+    WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    /// Arguments that make no sense together.
+    SYNTAX = "ERR syntax error";
+    /// Not a 64-bit signed integer in canonical spelling.
+    NOT_INTEGER = "ERR value is not an integer or out of range";
+    /// Not a double.
+    NOT_FLOAT = "ERR value is not a valid float";
+    /// No value at a key that must have one.
+    NO_SUCH_KEY = "ERR no such key";
+    /// A count or an index that does not fit.
+    OUT_OF_RANGE = "ERR index out of range";
+    /// A value that must not be below 0.
+    MUST_BE_POSITIVE = "ERR value is out of range, must be positive";
+    /// A cursor that is no number.
+    INVALID_CURSOR = "ERR invalid cursor";
+    /// A database number that does not exist.
+    DB_OUT_OF_RANGE = "ERR DB index is out of range";
+}
+
+impl CommandError {
+    /// An error with this text, which begins with its code.
+    pub fn new(text: impl Into<String>) -> Self {
+        CommandError(Cow::Owned(text.into().into_bytes()))
+    }
+
+    /// An error that quotes bytes of a client.
+    pub fn bytes(text: Vec<u8>) -> Self {
+        CommandError(Cow::Owned(text))
+    }
+
+    /// The complaint about the number of arguments. `name` is the full one, such as `config|get`.
+    pub fn wrong_arity(name: &str) -> Self {
+        CommandError::new(format!("ERR wrong number of arguments for '{name}' command"))
+    }
+
+    /// The complaint about an expiry that does not fit.
+    pub fn invalid_expire(name: &str) -> Self {
+        CommandError::new(format!("ERR invalid expire time in '{name}' command"))
+    }
+}
+
+impl From<WrongType> for CommandError {
+    fn from(_: WrongType) -> Self {
+        WRONG_TYPE
+    }
+}

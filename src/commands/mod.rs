@@ -1,0 +1,13 @@
+//! What data commands do, one file a family. Each exports `ROWS`; the server joins them into the command table.
+//!
+//! A command here gets a `Ctx` and nothing else: keys, the caller's session, a place for the reply, and `effects` for
+//! what follows from it beyond its own bytes. It can be tested without a server.
+
+pub mod command;
+pub mod ctx;
+pub mod effects;
+pub mod error;
+
+pub use command::{DataFn, Row};
+pub use ctx::{Ctx, Session};
+pub use error::CommandError;

@@ -1,0 +1,165 @@
+//! One database: the key table and the count of keys that expire.
+
+use crate::base::hash::hash;
+use crate::base::rng::Rng;
+use crate::types::entry::Entry;
+use crate::types::table::{Table, TableEntry};
+
+/// One database. A key that expires carries a mark in the table, which must be set exactly when the entry has an
+/// expiry; so all changes of an expiry go through here.
+#[derive(Default)]
+pub struct Db {
+    table: Table<Entry>,
+    volatile: usize,
+    /// The average time that volatile keys have left, in milliseconds, as far as the active expiry has seen.
+    pub avg_ttl_ms: i64,
+}
+
+impl Db {
+    /// How many keys there are, expired ones included.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// How many keys have an expiry.
+    #[inline]
+    pub fn volatile(&self) -> usize {
+        self.volatile
+    }
+
+    /// Bytes of the key table without the entries.
+    pub fn table_bytes(&self) -> usize {
+        self.table.memory_bytes()
+    }
+
+    /// The key table's number of buckets.
+    pub fn buckets(&self) -> usize {
+        self.table.buckets()
+    }
+
+    /// The entry of a key, expired or not.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Option<&Entry> {
+        self.table.get(key)
+    }
+
+    /// `get` where the hash is known.
+    #[inline]
+    pub fn get_hashed(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
+        self.table.get_hashed(hash, key)
+    }
+
+    /// The entry of a key to change anything but its expiry.
+    pub fn get_mut(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        self.table.get_mut(key)
+    }
+
+    /// `get_mut` where the hash is known.
+    #[inline]
+    pub fn get_mut_hashed(&mut self, hash: u64, key: &[u8]) -> Option<&mut Entry> {
+        self.table.get_mut_hashed(hash, key)
+    }
+
+    /// Puts an entry in; gives back the one it replaces.
+    pub fn insert(&mut self, entry: Entry) -> Option<Entry> {
+        let hash = hash(entry.key());
+        let expires = entry.expire_ms().is_some();
+        if let Some(held) = self.table.get_mut_hashed(hash, entry.key()) {
+            let expired_before = held.expire_ms().is_some();
+            let old = std::mem::replace(held, entry);
+            self.note_expiry(hash, old.key(), expired_before, expires);
+            return Some(old);
+        }
+        self.volatile += usize::from(expires);
+        self.table.insert_new(hash, entry, expires);
+        None
+    }
+
+    /// Sets a string, in place where the entry's memory allows it.
+    #[inline]
+    pub fn set_str(&mut self, hash: u64, key: &[u8], value: &[u8], expire_ms: Option<i64>, access: u32) {
+        if let Some(entry) = self.table.get_mut_hashed(hash, key) {
+            let expired_before = entry.expire_ms().is_some();
+            entry.set_str(value, expire_ms);
+            entry.set_access(access);
+            return self.note_expiry(hash, key, expired_before, expire_ms.is_some());
+        }
+        let mut entry = Entry::with_str(key, value, expire_ms);
+        entry.set_access(access);
+        self.volatile += usize::from(expire_ms.is_some());
+        self.table.insert_new(hash, entry, expire_ms.is_some());
+    }
+
+    #[inline]
+    fn note_expiry(&mut self, hash: u64, key: &[u8], before: bool, after: bool) {
+        if before != after {
+            self.table.set_mark(hash, key, after);
+            self.volatile = if after { self.volatile + 1 } else { self.volatile - 1 };
+        }
+    }
+
+    /// Takes a key out.
+    pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        let entry = self.table.remove(key)?;
+        self.volatile -= usize::from(entry.expire_ms().is_some());
+        Some(entry)
+    }
+
+    /// Sets or clears an expiry; returns whether the key is there.
+    pub fn set_expire(&mut self, key: &[u8], expire_ms: Option<i64>) -> bool {
+        let hash = hash(key);
+        let Some(entry) = self.table.get_mut_hashed(hash, key) else { return false };
+        let before = entry.expire_ms().is_some();
+        entry.set_expire_ms(expire_ms);
+        self.note_expiry(hash, key, before, expire_ms.is_some());
+        true
+    }
+
+    /// All entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.table.iter()
+    }
+
+    /// One step of SCAN; see `Table::scan`.
+    pub fn scan(&self, cursor: u64, f: impl FnMut(&Entry)) -> u64 {
+        self.table.scan(cursor, f)
+    }
+
+    /// A random entry.
+    pub fn random(&self, rng: &mut Rng) -> Option<&Entry> {
+        self.table.random(rng)
+    }
+
+    /// Calls `f` for the keys of one bucket that expire.
+    pub fn volatile_in_bucket(&self, index: usize, f: impl FnMut(&Entry)) {
+        self.table.marked_in_bucket(index, f);
+    }
+
+    /// Prepares for so many keys.
+    pub fn reserve(&mut self, keys: usize) {
+        self.table.reserve(keys);
+    }
+
+    /// Asks the processor for the bucket of a key.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        self.table.prefetch_bucket(hash);
+    }
+
+    /// Asks the processor for the entry of a key whose bucket is near.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        self.table.prefetch_entry(hash);
+    }
+
+    /// Frees up to `budget` entries; returns whether any are left. Only for a database that was taken out.
+    pub fn drop_some(&mut self, budget: usize) -> bool {
+        self.table.drop_some(budget)
+    }
+}

@@ -1,0 +1,85 @@
+//! The active expiry: finds keys whose time has come though nobody asks for them (= activeExpireCycle of expire.c).
+//!
+//! Keys that expire are marked in the table's buckets, so a cycle walks over buckets and looks only at marked entries;
+//! a database without such keys costs nothing.
+
+use super::{ExpirePolicy, Keyspace};
+use crate::base::clock::Clock;
+use crate::types::table::TableEntry;
+
+/// Where the walk stands: the database and its bucket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cursor {
+    db: usize,
+    bucket: usize,
+}
+
+/// Buckets looked at between two looks at the clock.
+const STEP_BUCKETS: usize = 64;
+/// A cycle goes on while at least one in so many of the volatile keys it sees is expired.
+const STALE_ONE_IN: usize = 10;
+/// Buckets that a cycle looks at where it finds little.
+const CALM_BUCKETS: usize = 4096;
+
+impl Keyspace {
+    /// Deletes keys whose time has come, for at most `budget_us` microseconds. What was deleted stands in `expired`.
+    pub fn active_expire_cycle(&mut self, clock: &Clock, budget_us: u64) {
+        if self.expire_policy != ExpirePolicy::Delete || self.dbs().iter().all(|db| db.volatile() == 0) {
+            self.stats.expired_stale = 0.0;
+            return;
+        }
+        let start = clock.monotonic_us();
+        let (mut buckets, mut seen, mut stale) = (0, 0, 0);
+        // A full round without an end would mean that we walk in circles.
+        let total: usize = (0..self.database_count()).map(|db| self.db(db).buckets()).sum();
+        while buckets < total {
+            let (step_seen, step_stale, step_buckets) = self.expire_step();
+            (seen, stale, buckets) = (seen + step_seen, stale + step_stale, buckets + step_buckets.max(1));
+            if buckets >= CALM_BUCKETS && stale * STALE_ONE_IN <= seen {
+                break;
+            }
+            if clock.monotonic_us().saturating_sub(start) > budget_us {
+                self.stats.expired_time_cap_reached += 1;
+                break;
+            }
+        }
+        let ratio = if seen > 0 { stale as f64 / seen as f64 } else { 0.0 };
+        self.stats.expired_stale = ratio * 0.05 + self.stats.expired_stale * 0.95;
+    }
+
+    /// Walks over some buckets of one database; returns volatile keys seen, those expired, and buckets walked over.
+    fn expire_step(&mut self) -> (usize, usize, usize) {
+        let Cursor { db, bucket } = self.expire_cursor;
+        let db = db % self.database_count();
+        let buckets = self.db(db).buckets();
+        if self.db(db).volatile() == 0 || bucket >= buckets {
+            self.expire_cursor = Cursor { db: db + 1, bucket: 0 };
+            return (0, 0, buckets.saturating_sub(bucket));
+        }
+        let end = (bucket + STEP_BUCKETS).min(buckets);
+        let (now, mut due, mut seen, mut ttl_sum) = (self.now, Vec::new(), 0usize, 0i64);
+        for index in bucket..end {
+            self.db(db).volatile_in_bucket(index, |entry| {
+                let left = entry.expire_ms().map_or(i64::MAX, |at| at.saturating_sub(now));
+                seen += 1;
+                if left <= 0 {
+                    due.push(entry.key().to_vec());
+                } else {
+                    ttl_sum = ttl_sum.saturating_add(left);
+                }
+            });
+        }
+        for key in &due {
+            self.delete_expired(db, key);
+        }
+        let alive = (seen - due.len()) as i64;
+        if alive > 0 {
+            let database = self.db_mut(db);
+            let average = ttl_sum / alive;
+            database.avg_ttl_ms =
+                if database.avg_ttl_ms == 0 { average } else { database.avg_ttl_ms / 50 * 49 + average / 50 };
+        }
+        self.expire_cursor = Cursor { db, bucket: end };
+        (seen, due.len(), end - bucket)
+    }
+}

@@ -1,0 +1,414 @@
+//! The databases: keys, expiries, watched keys, and the count of changes (= db.c and expire.c).
+//!
+//! `Keyspace` is what a data command sees. It works on the database that was selected, at the time that was set before
+//! the command, and keeps what the server must know after it: `dirty`, keys that expired, watched keys that changed.
+//!
+//! Deliberately absent: what happens because of a change (replication, notifications); `call()` does that in one place.
+
+pub mod db;
+pub mod expire;
+
+pub use db::Db;
+
+use crate::base::clock::UnixMs;
+use crate::base::hash::hash;
+use crate::base::rng::Rng;
+use crate::types::entry::{Entry, ValueMut};
+use crate::types::table::TableEntry;
+use crate::types::{CollectionLimits, Hash, List, Set, Value, ValueRef, ZSet};
+use std::collections::HashMap;
+
+/// The operation met a value of another type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongType;
+
+/// What happens to a key whose time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpirePolicy {
+    /// It is deleted and the deletion propagated: a master.
+    Delete,
+    /// It is not shown, and not deleted until the master says so: a replica, to its own clients.
+    Hide,
+    /// It is there until it is deleted: what a master's stream and a load see.
+    Ignore,
+}
+
+/// Counters of the key space that INFO shows.
+#[derive(Clone, Debug, Default)]
+pub struct KeyspaceStats {
+    /// Reads that found a key.
+    pub hits: u64,
+    /// Reads that found none.
+    pub misses: u64,
+    /// Keys that expired.
+    pub expired: u64,
+    /// Active expiry cycles that ran out of time.
+    pub expired_time_cap_reached: u64,
+    /// The part of keys with an expiry that are likely to be expired already, 0 to 1.
+    pub expired_stale: f64,
+}
+
+/// Who watches a key: the number of a client.
+pub type WatcherId = u64;
+
+/// All databases.
+pub struct Keyspace {
+    dbs: Vec<Db>,
+    selected: usize,
+    /// The time that commands see, in milliseconds since 1970. Set before each command.
+    pub now: UnixMs,
+    /// What happens to keys whose time has come.
+    pub expire_policy: ExpirePolicy,
+    /// Changes since the start; what a command adds tells that it changed something.
+    pub dirty: u64,
+    /// Keys that were deleted because their time had come, with their database, not propagated yet.
+    pub expired: Vec<(usize, Vec<u8>)>,
+    /// Watchers of keys that changed since this was last emptied.
+    pub touched_watchers: Vec<WatcherId>,
+    watched: HashMap<(usize, Vec<u8>), Vec<WatcherId>>,
+    /// Counters.
+    pub stats: KeyspaceStats,
+    /// Up to where collections stay packed.
+    pub limits: CollectionLimits,
+    /// Where random members come from.
+    pub rng: Rng,
+    /// The access clock: 24 bits of seconds, written to each key that is read.
+    pub access_clock: u32,
+    expire_cursor: expire::Cursor,
+}
+
+impl Keyspace {
+    /// Empty databases.
+    pub fn new(databases: usize, rng: Rng) -> Self {
+        Keyspace {
+            dbs: (0..databases.max(1)).map(|_| Db::default()).collect(),
+            selected: 0,
+            now: 0,
+            expire_policy: ExpirePolicy::Delete,
+            dirty: 0,
+            expired: Vec::new(),
+            touched_watchers: Vec::new(),
+            watched: HashMap::new(),
+            stats: KeyspaceStats::default(),
+            limits: CollectionLimits::default(),
+            rng,
+            access_clock: 0,
+            expire_cursor: expire::Cursor::default(),
+        }
+    }
+
+    /// Selects the database that all other calls work on. It must exist.
+    #[inline]
+    pub fn select(&mut self, index: usize) {
+        assert!(index < self.dbs.len());
+        self.selected = index;
+    }
+
+    /// The selected database's number.
+    pub fn selected(&self) -> usize {
+        self.selected
+    }
+
+    /// How many databases there are.
+    pub fn database_count(&self) -> usize {
+        self.dbs.len()
+    }
+
+    /// The database with this number.
+    pub fn db(&self, index: usize) -> &Db {
+        &self.dbs[index]
+    }
+
+    /// The database with this number, without any of the accounting that this type does.
+    pub fn db_mut(&mut self, index: usize) -> &mut Db {
+        &mut self.dbs[index]
+    }
+
+    /// All databases.
+    pub fn dbs(&self) -> &[Db] {
+        &self.dbs
+    }
+
+    /// The selected database.
+    #[inline]
+    pub fn current(&self) -> &Db {
+        &self.dbs[self.selected]
+    }
+
+    #[inline]
+    fn is_due(&self, entry: &Entry) -> bool {
+        entry.expire_ms().is_some_and(|at| at <= self.now)
+    }
+
+    /// Deletes the key if its time has come and this server decides that. Returns whether the key is to be treated as
+    /// not there.
+    fn expire_if_needed(&mut self, hash: u64, key: &[u8]) -> bool {
+        if self.current().volatile() == 0 || self.expire_policy == ExpirePolicy::Ignore {
+            return false;
+        }
+        if !self.current().get_hashed(hash, key).is_some_and(|entry| self.is_due(entry)) {
+            return false;
+        }
+        if self.expire_policy == ExpirePolicy::Delete {
+            self.delete_expired(self.selected, key);
+        }
+        true
+    }
+
+    fn delete_expired(&mut self, db: usize, key: &[u8]) {
+        if self.dbs[db].remove(key).is_some() {
+            self.stats.expired += 1;
+            self.touch_watchers(db, key);
+            self.expired.push((db, key.to_vec()));
+        }
+    }
+
+    /// Whether the key is there, without counting a hit and without touching it.
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        let hash = hash(key);
+        !self.expire_if_needed(hash, key) && self.current().get_hashed(hash, key).is_some()
+    }
+
+    /// The entry to read from: counts a hit or a miss and notes the access.
+    #[inline]
+    pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
+        let hash = hash(key);
+        let gone = self.expire_if_needed(hash, key);
+        let access = self.access_clock;
+        let entry = if gone { None } else { self.dbs[self.selected].get_mut_hashed(hash, key) };
+        match entry {
+            Some(entry) => {
+                self.stats.hits += 1;
+                if entry.access() != access {
+                    entry.set_access(access);
+                }
+                Some(entry)
+            }
+            None => {
+                self.stats.misses += 1;
+                None
+            }
+        }
+    }
+
+    /// The entry, without counting and without noting the access: for OBJECT, TYPE, TTL, DEBUG.
+    pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
+        let hash = hash(key);
+        if self.expire_if_needed(hash, key) {
+            return None;
+        }
+        self.current().get_hashed(hash, key)
+    }
+
+    /// The entry to change in place. Whoever changes the expiry must use `set_expire`.
+    #[inline]
+    pub fn write(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        let hash = hash(key);
+        if self.expire_if_needed(hash, key) {
+            return None;
+        }
+        let access = self.access_clock;
+        let entry = self.dbs[self.selected].get_mut_hashed(hash, key)?;
+        entry.set_access(access);
+        Some(entry)
+    }
+
+    /// Puts a value at the key, whatever was there, with this expiry. Does not count as a change by itself.
+    pub fn insert(&mut self, key: &[u8], value: Value, expire_ms: Option<UnixMs>) {
+        self.insert_entry(Entry::new(key, value, expire_ms));
+    }
+
+    /// `insert` for an entry that was made elsewhere.
+    pub fn insert_entry(&mut self, mut entry: Entry) {
+        entry.set_access(self.access_clock);
+        drop(self.dbs[self.selected].insert(entry));
+    }
+
+    /// Puts a string at the key, whatever was there, with this expiry.
+    #[inline]
+    pub fn set_str(&mut self, key: &[u8], value: &[u8], expire_ms: Option<UnixMs>) {
+        let hash = hash(key);
+        let access = self.access_clock;
+        self.dbs[self.selected].set_str(hash, key, value, expire_ms, access);
+    }
+
+    /// Takes the key out. Returns whether it was there (and not expired).
+    pub fn delete(&mut self, key: &[u8]) -> bool {
+        self.take(key).is_some()
+    }
+
+    /// Takes the key out and hands its entry over.
+    pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
+        if self.expire_if_needed(hash(key), key) {
+            return None;
+        }
+        self.dbs[self.selected].remove(key)
+    }
+
+    /// Sets or clears the expiry of a key; returns whether the key is there.
+    pub fn set_expire(&mut self, key: &[u8], expire_ms: Option<UnixMs>) -> bool {
+        self.dbs[self.selected].set_expire(key, expire_ms)
+    }
+
+    /// A random key that is not expired (or any, where nothing but expired keys turns up).
+    pub fn random_key(&mut self) -> Option<Vec<u8>> {
+        let all_volatile = self.current().volatile() == self.current().len();
+        for attempt in 0..=100 {
+            let key = self.dbs[self.selected].random(&mut self.rng)?.key().to_vec();
+            let hidden = self.expire_policy != ExpirePolicy::Delete;
+            if !self.expire_if_needed(hash(&key), &key) || (attempt == 100 && all_volatile && hidden) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Empties one database, or all; returns how many keys went.
+    pub fn flush(&mut self, db: Option<usize>) -> usize {
+        let range = match db {
+            Some(index) => index..index + 1,
+            None => 0..self.dbs.len(),
+        };
+        let mut removed = 0;
+        for index in range {
+            self.touch_flushed(index, None);
+            removed += self.dbs[index].len();
+            self.dbs[index] = Db::default();
+        }
+        removed
+    }
+
+    /// Exchanges two databases; clients that selected one see the other's keys from now on.
+    pub fn swap_dbs(&mut self, a: usize, b: usize) {
+        self.touch_flushed(a, Some(b));
+        self.touch_flushed(b, Some(a));
+        self.dbs.swap(a, b);
+    }
+
+    /// Replaces all databases, as a finished load does; returns the old ones.
+    pub fn replace_dbs(&mut self, dbs: Vec<Db>) -> Vec<Db> {
+        for index in 0..self.dbs.len() {
+            self.touch_flushed(index, None);
+        }
+        std::mem::replace(&mut self.dbs, dbs)
+    }
+
+    /// Notes that a key's value changed: its watchers will not EXEC. Does not count `dirty`.
+    #[inline]
+    pub fn signal_modified(&mut self, key: &[u8]) {
+        if !self.watched.is_empty() {
+            self.touch_watchers(self.selected, key);
+        }
+    }
+
+    fn touch_watchers(&mut self, db: usize, key: &[u8]) {
+        if let Some(watchers) = self.watched.get(&(db, key.to_vec())) {
+            self.touched_watchers.extend_from_slice(watchers);
+        }
+    }
+
+    /// Touches the watchers of keys in `db` that exist there, or in the database that takes its place.
+    fn touch_flushed(&mut self, db: usize, replaced_by: Option<usize>) {
+        for ((watched_db, key), watchers) in &self.watched {
+            let existed = self.dbs[db].get(key).is_some();
+            let will_exist = replaced_by.is_some_and(|other| self.dbs[other].get(key).is_some());
+            if *watched_db == db && (existed || will_exist) {
+                self.touched_watchers.extend_from_slice(watchers);
+            }
+        }
+    }
+
+    /// Begins to watch a key of the selected database.
+    pub fn watch(&mut self, key: &[u8], watcher: WatcherId) {
+        let watchers = self.watched.entry((self.selected, key.to_vec())).or_default();
+        if !watchers.contains(&watcher) {
+            watchers.push(watcher);
+        }
+    }
+
+    /// Ends the watching of a key.
+    pub fn unwatch(&mut self, db: usize, key: &[u8], watcher: WatcherId) {
+        let place = (db, key.to_vec());
+        if let Some(watchers) = self.watched.get_mut(&place) {
+            watchers.retain(|&other| other != watcher);
+            if watchers.is_empty() {
+                self.watched.remove(&place);
+            }
+        }
+    }
+
+    /// How many keys are watched.
+    pub fn watched_keys(&self) -> usize {
+        self.watched.len()
+    }
+
+    /// Whether a key of a database is there but its time has come.
+    pub fn is_expired(&self, db: usize, key: &[u8]) -> bool {
+        self.dbs[db].get(key).is_some_and(|entry| self.is_due(entry))
+    }
+
+    /// Keys in all databases.
+    pub fn total_keys(&self) -> usize {
+        self.dbs.iter().map(Db::len).sum()
+    }
+}
+
+/// The typed doors: `x` to read, `x_mut` to change what is there, `x_or_new` to change or begin one.
+macro_rules! typed_access {
+    ($kind:ident, $read:ident, $write:ident, $create:ident) => {
+        impl Keyspace {
+            /// The value to read, counted as a hit or a miss; an error if it is of another type.
+            pub fn $read(&mut self, key: &[u8]) -> Result<Option<&$kind>, WrongType> {
+                match self.read(key).map(Entry::value) {
+                    None => Ok(None),
+                    Some(ValueRef::$kind(value)) => Ok(Some(value)),
+                    Some(_) => Err(WrongType),
+                }
+            }
+
+            /// The value to change; an error if it is of another type.
+            pub fn $write(&mut self, key: &[u8]) -> Result<Option<&mut $kind>, WrongType> {
+                match self.write(key).map(Entry::value_mut) {
+                    None => Ok(None),
+                    Some(ValueMut::$kind(value)) => Ok(Some(value)),
+                    Some(_) => Err(WrongType),
+                }
+            }
+
+            /// The value to change, with the thresholds that apply; begun empty if the key is not there. Whoever
+            /// leaves it empty must call `delete_if_empty`.
+            pub fn $create(&mut self, key: &[u8]) -> Result<(&mut $kind, &CollectionLimits), WrongType> {
+                if self.write(key).is_none() {
+                    self.insert(key, Value::$kind($kind::new()), None);
+                }
+                let limits = &self.limits;
+                match self.dbs[self.selected].get_mut(key).map(Entry::value_mut) {
+                    Some(ValueMut::$kind(value)) => Ok((value, limits)),
+                    _ => Err(WrongType),
+                }
+            }
+        }
+    };
+}
+
+typed_access!(List, list, list_mut, list_or_new);
+typed_access!(Set, set, set_mut, set_or_new);
+typed_access!(Hash, hash, hash_mut, hash_or_new);
+typed_access!(ZSet, zset, zset_mut, zset_or_new);
+
+impl Keyspace {
+    /// Takes the key out if its collection has become empty; returns whether it did.
+    pub fn delete_if_empty(&mut self, key: &[u8]) -> bool {
+        let empty = match self.current().get(key).map(Entry::value) {
+            Some(ValueRef::List(list)) => list.len() == 0,
+            Some(ValueRef::Set(set)) => set.len() == 0,
+            Some(ValueRef::Hash(hash)) => hash.len() == 0,
+            Some(ValueRef::ZSet(zset)) => zset.len() == 0,
+            _ => false,
+        };
+        if empty {
+            self.dbs[self.selected].remove(key);
+        }
+        empty
+    }
+}
