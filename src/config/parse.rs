@@ -128,13 +128,10 @@ pub fn parse_integer(text: &[u8]) -> Option<i128> {
 }
 
 /// A number of bytes with an optional unit: `k m g` are powers of 1000, `kb mb gb` of 1024, any case. What is too
-/// large comes out as `i128::MAX`, which no range holds.
+/// large comes out as `i128::MAX`, which no range holds; no digits at all are 0, as stock has it.
 pub fn parse_memory(text: &[u8]) -> Option<i128> {
     let unit_at = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(unit_at);
-    if digits.is_empty() {
-        return None;
-    }
     let factor: i128 = match unit.to_ascii_lowercase().as_slice() {
         b"" | b"b" => 1,
         b"k" => 1000,
@@ -145,7 +142,10 @@ pub fn parse_memory(text: &[u8]) -> Option<i128> {
         b"gb" => 1 << 30,
         _ => return None,
     };
-    let number: i128 = std::str::from_utf8(digits).ok()?.parse().unwrap_or(i128::MAX);
+    let number: i128 = match digits {
+        [] => 0,
+        _ => std::str::from_utf8(digits).ok()?.parse().unwrap_or(i128::MAX),
+    };
     Some(number.saturating_mul(factor))
 }
 

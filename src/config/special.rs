@@ -247,7 +247,7 @@ fn buffer_limits(config: &Config, replica: &str, show: fn(i128) -> String) -> Ve
 }
 
 fn set_client_output_buffer_limit(config: &mut Config, args: &[&[u8]]) -> Checked {
-    if args.is_empty() || !args.len().is_multiple_of(4) {
+    if !args.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".to_string());
     }
     let mut limits = config.client_output_buffer_limit;
