@@ -1,0 +1,1 @@
+"""Comparison of Understudy with stock Redis: the parts of scripts/compare."""

@@ -1,0 +1,77 @@
+"""Where Redis 7.2 (which Understudy follows) is documented to differ from the stock 7.0 it is compared with.
+
+Each row: name, the commands it is about, a predicate over (argv, stock's reply, our reply), and the reason.
+A difference that no row explains fails the run; what rows explained is counted and printed.
+"""
+
+from .resp import is_error, items
+
+
+def encodings(*pairs):
+    return lambda argv, stock, ours: (stock, ours) in pairs
+
+
+def number(reply):
+    """A double as a reply carries it: bulk in RESP2, ',' in RESP3."""
+    text = reply[1] if isinstance(reply, tuple) and reply[0] == "," else reply
+    if not isinstance(text, bytes):
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def same_but_for_doubles(stock, ours):
+    if stock == ours:
+        return True
+    left, right = items(stock), items(ours)
+    if left or right:
+        if type(stock) is not type(ours) or len(left) != len(right):
+            return False
+        return all(same_but_for_doubles(x, y) for x, y in zip(left, right))
+    return type(stock) is type(ours) and number(stock) is not None and number(stock) == number(ours)
+
+
+def doubles(argv, stock, ours):
+    return same_but_for_doubles(stock, ours)
+
+
+def with_score(argv, stock, ours):
+    return len(argv) == 4 and is_error(stock)
+
+
+def shorter_getkeys(argv, stock, ours):
+    return len(argv) == 3 and argv[1].upper() == b"GETKEYS" and is_error(stock)
+
+
+DOUBLES = "ZADD ZSCORE ZMSCORE ZINCRBY ZRANGE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZPOPMIN ZPOPMAX ZMPOP " \
+          "ZUNION ZINTER ZDIFF ZRANDMEMBER ZSCAN"
+
+TABLE = [
+    ("list encoding", "OBJECT", encodings((b"quicklist", b"listpack")),
+     "7.2 holds a small list in one listpack"),
+    ("set encoding", "OBJECT", encodings((b"hashtable", b"listpack")),
+     "7.2 holds a small set of strings in a listpack"),
+    ("set algebra encoding", "OBJECT", encodings((b"intset", b"listpack"), (b"intset", b"hashtable")),
+     "7.2 makes the result of SINTERSTORE and the like in the first source's encoding"),
+    ("double formatting", DOUBLES, doubles,
+     "7.2 prints doubles with the fewest digits that read back the same, 7.0 with %.17g"),
+    ("WITHSCORE", "ZRANK ZREVRANK", with_score,
+     "7.2 adds WITHSCORE, so a fourth word is no wrong arity any more"),
+    ("COMMAND GETKEYS", "COMMAND", shorter_getkeys,
+     "7.2 lets COMMAND GETKEYS be asked about a single word and answers by that command's own arity"),
+]
+
+
+def explain(argv, stock, ours):
+    """The name of the row that explains a difference, or None."""
+    name = argv[0].upper().decode("latin1")
+    for row, commands, predicate, _ in TABLE:
+        if name in commands.split() and predicate(argv, stock, ours):
+            return row
+    return None
+
+
+def reason(name):
+    return next(row[3] for row in TABLE if row[0] == name)

@@ -1,0 +1,159 @@
+"""Server processes of a comparison: started on free loopback ports, ended with the script."""
+
+import atexit
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from . import resp
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TARGET = os.path.join(ROOT, os.environ.get("CARGO_TARGET_DIR", "target"))
+OURS = os.path.join(TARGET, "release", "understudy")
+STOCK = os.path.join(TARGET, "peers", "bin", "redis-server")
+START_BOUND_SECONDS = 20
+
+
+def peer(name):
+    path = os.path.join(TARGET, "peers", "bin", name)
+    if not os.path.exists(path):
+        sys.exit("%s is not there: run scripts/install-peers" % path)
+    return path
+
+
+def free_port():
+    """A port below the range for outgoing connections, so that no client takes it first."""
+    number = os.getpid() * 31
+    while True:
+        free_port.count += 1
+        port = 12000 + (number + free_port.count) % 18000
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+free_port.count = 0
+
+
+class Server:
+    """One server; `label` is what tables call it."""
+
+    def __init__(self, program, args=(), label=None, core=None):
+        if not os.path.exists(program):
+            sys.exit("%s is not there (make build, scripts/install-peers, or --ours/--stock PATH)" % program)
+        self.program, self.args, self.core = program, [str(arg) for arg in args], core
+        self.label = label or os.path.basename(program)
+        self.dir = tempfile.mkdtemp(prefix="compare-")
+        self.port = free_port()
+        self.process = None
+        atexit.register(self.stop)
+        self.start()
+
+    def start(self, *more):
+        command = [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.dir, "--save", "",
+                   "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"] + self.args + [str(m) for m in more]
+        if self.core is not None:
+            command = ["taskset", "-c", str(self.core)] + command
+        with open(self.log_path(), "ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env=dict(os.environ, LC_ALL="C"))
+        deadline = time.monotonic() + START_BOUND_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                connection = resp.Connection(self.port, timeout=5)
+                connection("PING")
+                connection.close()
+                return
+            except (OSError, resp.Gone):
+                time.sleep(0.01)
+        sys.exit("%s does not start; its log:\n%s" % (" ".join(command), self.log()))
+
+    def connect(self):
+        return resp.Connection(self.port)
+
+    def pid(self):
+        return self.process.pid
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def log_path(self):
+        return os.path.join(self.dir, "server.log")
+
+    def log(self, lines=25):
+        with open(self.log_path(), errors="replace") as log:
+            return "".join(log.readlines()[-lines:])
+
+    def kill(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def stop(self):
+        self.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def cpu_seconds(self):
+        """User and system time of the process so far."""
+        with open("/proc/%d/stat" % self.pid()) as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_bytes(self):
+        with open("/proc/%d/statm" % self.pid()) as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def wait_until(what, condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("waited %d s in vain until %s" % (seconds, what))
+        time.sleep(0.01)
+
+
+# ---- do two servers hold the same data?
+
+def keys_of(connection, db):
+    connection.good("SELECT", db)
+    keys, cursor = set(), b"0"
+    while True:
+        cursor, found = resp.items(connection.good("SCAN", cursor, "COUNT", 1000))
+        keys.update(resp.items(found))
+        if cursor == b"0":
+            return keys
+
+
+def differences(a, b, limit=10, exact_expiry=True):
+    """What differs between the data behind two connections, as lines of text, and the keys' names."""
+    lines, names = [], []
+    for db in range(16):
+        keys_a, keys_b = keys_of(a, db), keys_of(b, db)
+        for key in sorted(keys_a ^ keys_b)[:limit]:
+            lines.append("db %d: only the %s holds %r" % (db, "first" if key in keys_a else "second", key))
+            names.append(key)
+        both = sorted(keys_a & keys_b)
+        for key, left, right in zip(both, described(a, both, exact_expiry), described(b, both, exact_expiry)):
+            if left != right and len(lines) < limit:
+                lines.append("db %d: %r is %s / %s" % (db, key, left, right))
+                names.append(key)
+    a.good("SELECT", 0)
+    b.good("SELECT", 0)
+    return lines, names
+
+
+def described(connection, keys, exact_expiry):
+    expiry = "PEXPIRETIME" if exact_expiry else "PERSIST"
+    columns = [connection.run([[*words, key] for key in keys])
+               for words in (["TYPE"], ["DEBUG", "DIGEST-VALUE"], [expiry])]
+    return list(zip(*columns))

@@ -1,0 +1,426 @@
+"""The seeded random command stream. Commands are drawn from a table of templates:
+
+    {x}      a word from the generator of that name     (a|b)    one of the alternatives
+    [a|b]    one of the alternatives, or nothing        {x}+     one to four of them
+
+so that most commands make sense, and some are then spoilt: a word replaced by an edge case, dropped, doubled.
+Times to live are long and of few kinds, so that nothing depends on when a command runs.
+"""
+
+import random
+import re
+
+EDGES = [b"", b"0", b"-1", b"-0", b"+7", b" 7", b"7 ", b"007", b"7.0", b"1e3", b"abc", b"nan", b"-nan", b"inf", b"-inf",
+         b"+inf", b"infinity", b"1e400", b"-1e400", b"5e-324", b"0x10", b"3.0e", b"1e", b".5", b"4294967296", b"-4294967297",
+         b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"99999999999999999999999",
+         b"\x00", b"\x00\xff\r\n", b"(5", b"[a", b"(", b"[", b"+", b"-", b"*", b"?", b"NX", b"XX", b"GT", b"LT", b"COUNT",
+         b"LIMIT", b"WITHSCORES", b"STORE", b"BY", b"GET", b"\xc3\xa9", b"a b", b"'", b'"', b"REV", b"m1"]
+
+TEMPLATES = """
+40 SET {k} {v} [NX|XX] [GET] [EX {ttl}|PX {pttl}|EXAT {at}|PXAT {pat}|KEEPTTL]
+20 SET {k} {v}
+25 GET ({k}|{n})
+6  GETSET {k} {v}
+4  GETDEL {k}
+8  GETEX {k} [EX {ttl}|PX {pttl}|EXAT {at}|PXAT {pat}|PERSIST]
+12 APPEND {k} {v}
+6  STRLEN {k}
+8  GETRANGE {k} {idx} {idx}
+2  SUBSTR {k} {idx} {idx}
+8  SETRANGE {k} {off} {v}
+4  SETNX {k} {v}
+4  SETEX {k} {ttl} {v}
+3  PSETEX {k} {pttl} {v}
+6  MSET {k} {v} {k} {v}
+3  MSETNX {k} {v} {k} {v}
+6  MGET {a}+
+8  SET {n} {i}
+8  INCR {n}
+6  DECR {n}
+10 INCRBY {n} {i}
+5  DECRBY {n} {i}
+12 INCRBYFLOAT {n} {f}
+6  SET {t} {m}
+3  LCS {t} {t} [LEN|IDX] [MINMATCHLEN {cnt}] [WITHMATCHLEN]
+25 RPUSH {l} {m}+
+20 LPUSH {l} {m}+
+5  (LPUSHX|RPUSHX) {l} {m}+
+14 (LPOP|RPOP) {l} [{cnt}]
+6  LLEN {l}
+14 LRANGE {l} {idx} {idx}
+8  LINDEX {l} {idx}
+8  LSET {l} {idx} {m}
+10 LINSERT {l} (BEFORE|AFTER) {m} {m}
+8  LREM {l} {idx} {m}
+5  LTRIM {l} {idx} {idx}
+8  LPOS {l} {m} [RANK {rank}] [COUNT {cnt}] [MAXLEN {cnt}]
+5  RPOPLPUSH {l} {l}
+8  LMOVE {l} {l} (LEFT|RIGHT) (LEFT|RIGHT)
+5  LMPOP (1 {l}|2 {l} {l}) (LEFT|RIGHT) [COUNT {cnt}]
+30 SADD {s} {m}+
+14 SREM {s} {m}+
+8  SISMEMBER {s} {m}
+6  SMISMEMBER {s} {m}+
+6  SCARD {s}
+10 SMEMBERS {s}
+3  SPOP {s} [{cnt}]
+3  SRANDMEMBER {s} [{scnt}]
+6  SMOVE {s} {s} {m}
+8  (SUNION|SINTER|SDIFF) {s} [{s}] [{s}]
+8  (SUNIONSTORE|SINTERSTORE|SDIFFSTORE) {s} {s} [{s}] [{s}]
+4  SINTERCARD (1 {s}|2 {s} {s}) [LIMIT {cnt}]
+30 HSET {h} {m} {v} [{m} {m}]
+4  HMSET {h} {m} {v} {m} {i}
+5  HSETNX {h} {m} {v}
+12 HGET {h} {m}
+6  HMGET {h} {m}+
+10 HDEL {h} {m}+
+5  HEXISTS {h} {m}
+5  HLEN {h}
+5  HSTRLEN {h} {m}
+8  HGETALL {h}
+4  (HKEYS|HVALS) {h}
+10 HINCRBY {h} {cf} {i}
+8  HINCRBYFLOAT {h} {cf} {f}
+3  HRANDFIELD {h} [{scnt}] [WITHVALUES]
+40 ZADD {z} [NX|XX] [GT|LT] [CH] [INCR] {sc} {m} [{sc} {m}]
+20 ZADD {z} {sc} {m} {sc} {m}
+10 ZINCRBY {z} {sc} {m}
+10 ZREM {z} {m}+
+8  ZSCORE {z} {m}
+5  ZMSCORE {z} {m}+
+5  ZCARD {z}
+6  (ZRANK|ZREVRANK) {z} {m}
+10 (ZRANGE|ZREVRANGE) {z} {idx} {idx} [WITHSCORES]
+6  ZRANGE {z} ({smin} {smax} BYSCORE|{smax} {smin} BYSCORE REV|{idx} {idx} REV) [LIMIT {off} {idx}] [WITHSCORES]
+8  ZRANGEBYSCORE {z} {smin} {smax} [WITHSCORES] [LIMIT {off} {idx}]
+8  ZREVRANGEBYSCORE {z} {smax} {smin} [WITHSCORES] [LIMIT {off} {idx}]
+5  ZRANGEBYLEX {x} {lmin} {lmax} [LIMIT {off} {idx}]
+5  ZREVRANGEBYLEX {x} {lmax} {lmin} [LIMIT {off} {idx}]
+5  ZCOUNT {z} {smin} {smax}
+4  ZLEXCOUNT {x} {lmin} {lmax}
+3  ZREMRANGEBYRANK {z} {idx} {idx}
+3  ZREMRANGEBYSCORE {z} {smin} {smax}
+3  ZREMRANGEBYLEX {x} {lmin} {lmax}
+15 ZADD {x} 0 {m} 0 {m} 0 {m}
+5  ZREM {x} {m}+
+1  DEL {x}
+3  ZRANGE {x} ({lmin} {lmax} BYLEX|{lmax} {lmin} BYLEX REV) [LIMIT {off} {idx}]
+3  ZRANGESTORE {x} {x} ({lmin} {lmax} BYLEX|{lmax} {lmin} BYLEX REV) [LIMIT {off} {idx}]
+5  ZRANGESTORE {z} {z} ({idx} {idx}|{smin} {smax} BYSCORE|{smax} {smin} BYSCORE REV) [LIMIT {off} {idx}]
+7  (ZPOPMIN|ZPOPMAX) {z} [{cnt}]
+4  ZMPOP (1 {z}|2 {z} {z}) (MIN|MAX) [COUNT {cnt}]
+6  (ZUNION|ZINTER) 2 {zs} {zs} [WEIGHTS {w} {w}] [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]
+3  ZDIFF 2 {zs} {zs} [WITHSCORES]
+8  (ZUNIONSTORE|ZINTERSTORE) {z} 2 {zs} {zs} [WEIGHTS {w} {w}] [AGGREGATE (SUM|MIN|MAX)]
+4  (ZUNIONSTORE|ZINTERSTORE) {z} 3 {zs} {zs} {zs}
+3  ZDIFFSTORE {z} 2 {zs} {zs}
+3  ZINTERCARD 2 {zs} {zs} [LIMIT {cnt}]
+3  ZRANDMEMBER {z} [{scnt}] [WITHSCORES]
+16 DEL {a}+
+6  UNLINK {a}+
+8  EXISTS {a}+
+10 TYPE {a}
+3  TOUCH {a}+
+16 OBJECT ENCODING {a}
+3  OBJECT (REFCOUNT|IDLETIME|FREQ) {a}
+5  RENAME {a} {a}
+4  RENAMENX {a} {a}
+8  COPY {a} {a} [DB {db}] [REPLACE]
+4  MOVE {a} {db}
+10 EXPIRE {a} {ttl} [NX|XX|GT|LT]
+5  PEXPIRE {a} {pttl} [NX|XX|GT|LT]
+6  EXPIREAT {a} {at} [NX|XX|GT|LT]
+6  PEXPIREAT {a} {pat} [NX|XX|GT|LT]
+2  (EXPIRE|PEXPIRE) {a} (-1|0|-100)
+1  (EXPIREAT|PEXPIREAT) {a} (1|0|1000000000)
+12 (TTL|PTTL|EXPIRETIME|PEXPIRETIME) {a}
+6  PERSIST {a}
+4  DUMP {a}
+4  RESTORE {a} (0|{pttl}|{pat} ABSTTL) {dump} [REPLACE] [IDLETIME {cnt}|FREQ {cnt}]
+3  KEYS {glob}
+4  SCAN 0 COUNT 100000 [MATCH {glob}] [TYPE (string|list|set|hash|zset|stream|foo)]
+3  SSCAN {s} 0 COUNT 100000 [MATCH {glob}]
+3  HSCAN {h} 0 COUNT 100000 [MATCH {glob}]
+3  ZSCAN {z} 0 COUNT 100000 [MATCH {glob}]
+1  SCAN {idx}
+1  RANDOMKEY
+4  DBSIZE
+10 SELECT {db}
+2  SWAPDB {db} {db}
+6  SORT ({l}|{s}|{z}) [LIMIT {off} {cnt}] [ASC|DESC] ALPHA
+6  SORT ({nl}|{ns}) [LIMIT {off} {cnt}] [GET #] [GET {ref}] [ASC|DESC] [STORE {l}]
+3  SORT ({nl}|{ns}) BY {ref} [GET #] [GET {ref}] [ASC|DESC] [STORE {l}]
+2  SORT ({l}|{z}) BY nosort [LIMIT {off} {cnt}] [GET {ref}] [DESC]
+2  SORT {s} BY nosort GET # STORE {l}
+3  SORT_RO ({nl}|{ns}|{l}) [LIMIT {off} {cnt}] [GET {ref}] [ALPHA] [DESC]
+6  RPUSH {nl} {i} {i}
+6  SADD {ns} {i} {i}
+4  PING [{v}]
+3  ECHO {v}
+1  OBJECT (HELP|FOO|ENCODING)
+1  {unknown} {v} {a}
+1  (EXEC|DISCARD|UNWATCH)
+1  FLUSHDB [ASYNC|SYNC|NOW]
+2  TIME
+1  COMMAND (COUNT foo|GETKEYS SET {k} {v}|GETKEYS ZUNIONSTORE {z} 2 {z} {z}|GETKEYS MSET {k} 1 {k} 2|GETKEYS GET|GETKEYS|FOO)
+2  CLIENT (GETNAME|SETNAME conn{db}|SETNAME {edge}|ID x|FOO|REPLY BAR|NO-EVICT maybe)
+"""
+
+# Cheap ways to make collections cross the thresholds of their encodings.
+FILLS = """
+3 RPUSH {bl} {bm}*
+2 ZADD {x} {zbm}*
+3 SADD {bs} {bm}*
+3 SADD {bs} {bi}*
+3 HSET {bh} {bmv}*
+4 ZADD {bz} {bsm}*
+1 APPEND {k} {long}
+"""
+
+BINARY = b"\x00\xfe\r\n"
+
+
+class Stream:
+    """`next_group()` gives the next commands that belong together (one, or a whole transaction)."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.dumps = [b"", b"\x00\x01a\x0a\x00", b"\x00\xc0\x05\x0a\x00" + b"\x00" * 8]
+        self.weights, self.rules = compile_table(TEMPLATES)
+        self.fill_weights, self.fills = compile_table(FILLS)
+        self.cumulative = list(accumulate(self.weights))
+        self.makers = {name[5:]: getattr(self, name) for name in dir(self) if name.startswith("make_")}
+
+    def next_group(self):
+        dice = self.random.random()
+        if dice < 0.004:
+            return [self.fill()]
+        if dice < 0.02:
+            return self.transaction()
+        if dice < 0.0202:
+            return [[b"FLUSHALL"]]
+        if dice < 0.0210:
+            return [[b"HELLO", self.random.choice([b"2", b"3", b"2", b"3", b"4", b"x"])]]
+        return [self.command()]
+
+    def command(self):
+        rule = self.random.choices(self.rules, cum_weights=self.cumulative)[0]
+        argv = []
+        self.expand(rule, argv)
+        spoilable = argv[0] not in NOT_SPOILT and not (argv[0] == b"ZADD" and argv[1].startswith(b"lex"))
+        if spoilable and self.random.random() < 0.05:
+            self.spoil(argv)
+        return argv
+
+    def fill(self):
+        argv = []
+        self.expand(self.random.choices(self.fills, self.fill_weights)[0], argv)
+        return argv
+
+    def transaction(self):
+        rnd, commands = self.random, []
+        if rnd.random() < 0.4:
+            commands.append([b"WATCH", self.make_a(), self.make_a()])
+            if rnd.random() < 0.6:
+                commands.append(self.plain())
+        commands.append([b"MULTI"])
+        commands += [self.plain() for _ in range(rnd.randrange(6))]
+        if rnd.random() < 0.1:
+            commands.append(rnd.choice([[b"MULTI"], [b"WATCH", b"x"], [b"GET"], [b"NOSUCH", b"x"], [b"UNWATCH"]]))
+        commands.append([b"DISCARD"] if rnd.random() < 0.2 else [b"EXEC"])
+        return commands
+
+    def plain(self):
+        """A command whose reply needs no second look, for transactions."""
+        while True:
+            argv = self.command()
+            if argv[0].upper() not in NEEDS_A_LOOK and argv[0].upper() not in (b"EXEC", b"DISCARD"):
+                return argv
+
+    def expand(self, node, argv):
+        kind, value = node
+        if kind == "word":
+            argv.append(value)
+        elif kind == "maker":
+            argv.append(self.makers[value]())
+        elif kind == "sequence":
+            for child in value:
+                self.expand(child, argv)
+        elif kind == "choice":
+            self.expand(value[int(self.random.random() * len(value))], argv)
+        elif kind == "maybe":
+            if self.random.random() < 0.35:
+                self.expand(("choice", value), argv)
+        else:
+            for _ in range(self.random.randint(1, 4) if kind == "some" else self.random.choice([20, 100, 200, 400])):
+                self.expand(value, argv)
+        flatten(argv)
+
+    def spoil(self, argv):
+        rnd = self.random
+        at = rnd.randrange(len(argv))
+        dice = rnd.random()
+        if dice < 0.15 or at == 0:
+            argv[0] = rnd.choice([argv[0].lower(), argv[0].title()])
+        elif dice < 0.65:
+            argv[at] = rnd.choice(EDGES)
+        elif dice < 0.75:
+            del argv[at]
+        elif dice < 0.85:
+            argv.append(rnd.choice(EDGES))
+        elif dice < 0.92:
+            argv.insert(at, argv[at])
+        else:
+            other = rnd.randrange(1, len(argv))
+            argv[at], argv[other] = argv[other], argv[at]
+
+    # ---- makers of words
+
+    def key(self, letter, spread=9):
+        dice = self.random.random()
+        if dice < 0.90:
+            return b"%c%d" % (letter, int(self.random.random() * spread))
+        if dice < 0.95:
+            return b"big:%c" % letter
+        if dice < 0.97:
+            return BINARY + b"%c" % letter
+        if dice < 0.98:
+            return b"missing"
+        return self.make_a()
+
+    def make_k(self): return self.key(107)
+    def make_n(self): return self.key(110, 4)
+    def make_l(self): return self.key(108)
+    def make_s(self): return self.key(115)
+    def make_h(self): return self.key(104)
+    def make_z(self): return self.key(122)
+    def make_x(self): return b"lex%d" % self.random.randrange(3)  # all scores equal, or ranges by name have no meaning
+    def make_zbm(self): return [b"0", self.make_bm()]
+    def make_zs(self): return self.key(122) if self.random.random() < 0.85 else self.key(115)
+    def make_t(self): return b"t%d" % self.random.randrange(4)
+    def make_nl(self): return b"numbers:l%d" % self.random.randrange(3)
+    def make_ns(self): return b"numbers:s%d" % self.random.randrange(3)
+    def make_bl(self): return b"big:l"
+    def make_bs(self): return b"big:s"
+    def make_bh(self): return b"big:h"
+    def make_bz(self): return b"big:z"
+
+    def make_a(self):
+        return b"%c%d" % (self.random.choice(b"kklshzn"), int(self.random.random() * 9)) if self.random.random() < 0.9 \
+            else self.random.choice([b"big:l", b"big:s", b"big:h", b"big:z", b"missing", BINARY + b"k", b"numbers:l0"])
+
+    def make_m(self):
+        dice = self.random.random()
+        if dice < 0.6:
+            return b"m%d" % int(self.random.random() * 25)
+        if dice < 0.85:
+            return b"%d" % (int(self.random.random() * 40) - 10)
+        if dice < 0.97:
+            return self.random.choice([b"", b"a", b"b", b"\x00\xff", b"1.5", b"007", b"-0", b"32768", b"2147483648",
+                                       b"9223372036854775807", b"9223372036854775808", b"x" * 64, b"M1", b"\r\n"])
+        return b"y" * self.random.choice([65, 100, 300, 5000])
+
+    def make_v(self):
+        return self.make_m() if self.random.random() < 0.9 else b"v" * self.random.choice([44, 45, 32, 33, 256, 2000])
+
+    def make_long(self): return b"w" * self.random.choice([1000, 17000, 40000])
+    def make_bm(self): return b"m%d" % int(self.random.random() * 1500)
+    def make_bi(self): return b"%d" % int(self.random.random() * 1500)
+    def make_bmv(self): return [self.make_bm(), b"%d" % int(self.random.random() * 99)]
+    def make_bsm(self): return [self.make_sc(), self.make_bm()]
+    def make_cf(self): return b"c%d" % int(self.random.random() * 3)
+
+    def make_i(self):
+        if self.random.random() < 0.9:
+            return b"%d" % (int(self.random.random() * 200) - 100)
+        return self.random.choice([b"9223372036854775807", b"-9223372036854775808", b"4611686018427387904", b"1.5", b"x", b"10000"])
+
+    def make_f(self):
+        return self.random.choice([b"0.1", b"1.5", b"-2.25", b"3", b"1e3", b"-0.3", b"0.0001", b"1e-7", b"200000.125", b"5.0e3",
+                                   b"1e17", b"3.14159265358979", b"-1", b"nan", b"inf", b"1e5000", b"abc", b"1e-300"])
+
+    def make_sc(self):
+        dice = self.random.random()
+        if dice < 0.5:
+            return b"%d" % (int(self.random.random() * 20) - 5)
+        if dice < 0.9:
+            return b"%.*f" % (self.random.randrange(1, 9), self.random.random() * 10)
+        return self.random.choice([b"inf", b"-inf", b"+inf", b"0", b"-0", b"1e308", b"1e-308", b"0.1", b"1e21", b"123456789012345680000",
+                                   b"1e17", b"3.0", b"nan", b"x", b"(1", b"4.9e-324", b"0.30000000000000004", b"1e22"])
+
+    def make_w(self): return self.random.choice([b"1", b"2", b"0.5", b"-1", b"0", b"inf", b"1e300"])
+    def make_idx(self): return b"%d" % self.random.choice([0, 0, 1, 2, 3, 5, 10, -1, -1, -1, -2, -3, -10, 100, -100, 600])
+    def make_rank(self): return b"%d" % self.random.choice([1, 1, 2, 3, -1, -2, 0, 100])
+    def make_cnt(self): return b"%d" % self.random.choice([0, 1, 1, 2, 3, 5, 10, 100, -1])
+    def make_scnt(self): return b"%d" % self.random.choice([0, 1, 2, 3, 10, 100, 3000, -1, -3, -20])
+    def make_off(self): return b"%d" % self.random.choice([0, 0, 1, 2, 5, 20, 300, -1])
+    def make_ttl(self): return b"%d" % (1000 * self.random.randint(20, 10000))
+    def make_pttl(self): return b"%d" % (1000000 * self.random.randint(20, 10000))
+    def make_at(self): return b"%d" % (4102444800 + self.random.randrange(50))
+    def make_pat(self): return b"%d" % (4102444800000 + self.random.randrange(50000))
+    def make_db(self): return self.random.choice([b"0", b"0", b"0", b"0", b"1", b"1", b"2", b"15"]) if self.random.random() < 0.97 \
+        else self.random.choice([b"16", b"-1", b"x", b"4294967296"])
+
+    def make_glob(self):
+        return self.random.choice([b"*", b"k*", b"?1", b"[kl]*", b"[^k]*", b"m1*", b"*1", b"big:?", b"m[0-5]", b"m[5-0]", b"", b"\\m1",
+                                   b"[", b"m[", b"m[1", b"*\\", b"**1**", b"nothing", b"\x00*", b"[a-z][0-9]", b"?"])
+
+    def make_smin(self): return self.random.choice([b"-inf", b"0", b"(0", b"-3", b"1.5", b"(1", b"5", b"-5", b"inf", b"nan", b"x"])
+    def make_smax(self): return self.random.choice([b"+inf", b"inf", b"5", b"(5", b"10", b"3.7", b"(0", b"-inf", b"20", b"(inf", b"("])
+    def make_lmin(self): return self.random.choice([b"-", b"[m1", b"(m1", b"[", b"(", b"[1", b"+", b"(m", b"m", b"-x"])
+    def make_lmax(self): return self.random.choice([b"+", b"[m9", b"(m9", b"[z", b"(n", b"-", b"[5", b"(m2", b"", b"+x"])
+    def make_ref(self): return self.random.choice([b"k*", b"n*", b"h*->c1", b"nosuch*", b"h*->m1", b"k", b"*", b"h*->"])
+    def make_dump(self): return self.random.choice(self.dumps)
+    def make_edge(self): return self.random.choice(EDGES)
+    def make_unknown(self): return self.random.choice([b"FOO", b"GETT", b"", b"get\r\n", b"x" * 200, b"\x00\x01", b"SE T"])
+
+
+# Commands with chance in their reply: the differential run looks at the data right after them.
+NEEDS_A_LOOK = {b"SPOP", b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER", b"RANDOMKEY", b"DUMP"}
+
+# With a word dropped, these tell about the program (its commands, its connections) and not about data.
+NOT_SPOILT = {b"COMMAND", b"CLIENT"}
+
+
+def accumulate(weights):
+    total = 0
+    for weight in weights:
+        total += weight
+        yield total
+
+
+def flatten(argv):
+    if argv and isinstance(argv[-1], list):
+        argv.extend(argv.pop())
+
+
+def compile_table(text):
+    weights, rules = [], []
+    for line in text.strip().splitlines():
+        weight, template = line.split(None, 1)
+        tokens = re.findall(r"\{\w+\}[+*]?|[()\[\]|]|[^\s()\[\]|{}]+(?=\{)|[^\s()\[\]|{}]+", template)
+        node, rest = compile_sequence(tokens, 0)
+        assert rest == len(tokens), template
+        weights.append(int(weight))
+        rules.append(node)
+    return weights, rules
+
+
+def compile_sequence(tokens, at):
+    nodes = []
+    while at < len(tokens) and tokens[at] not in "|)]":
+        token = tokens[at]
+        if token in "([":
+            options = []
+            while tokens[at] not in ")]":
+                node, at = compile_sequence(tokens, at + 1)
+                options.append(node)
+            nodes.append(("choice" if token == "(" else "maybe", options))
+        elif token.startswith("{"):
+            maker = ("maker", token.rstrip("+*").strip("{}"))
+            nodes.append({"+": ("some", maker), "*": ("many", maker)}.get(token[-1], maker))
+        else:
+            nodes.append(("word", token.encode()))
+        at += 1
+    return ("sequence", nodes), at
