@@ -4,5 +4,6 @@ pub mod base;
 pub mod commands;
 pub mod config;
 pub mod keyspace;
+pub mod reactor;
 pub mod resp;
 pub mod types;

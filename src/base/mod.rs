@@ -7,6 +7,7 @@ pub mod crc64;
 pub mod glob;
 pub mod hash;
 pub mod lzf;
+pub mod net;
 pub mod numbers;
 pub mod rng;
 pub mod sha1;
