@@ -7,6 +7,9 @@ pub mod command;
 pub mod ctx;
 pub mod effects;
 pub mod error;
+pub mod scan;
+#[cfg(test)]
+pub mod testing;
 
 pub use command::{DataFn, Row};
 pub use ctx::{Ctx, Session};
