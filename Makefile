@@ -36,16 +36,21 @@ bench: build peers
 	scripts/bench $(ARGS)
 
 install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/understudy $(DESTDIR)/lib/systemd/system
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/understudy $(DESTDIR)/lib/systemd/system $(DESTDIR)/usr/lib/sysusers.d
 	install -m 755 target/release/understudy $(DESTDIR)$(PREFIX)/bin/understudy
 	if [ ! -e $(DESTDIR)/etc/understudy/understudy.conf ]; then \
 	  install -m 640 scripts/understudy.conf $(DESTDIR)/etc/understudy/understudy.conf; fi
-	sed 's|/usr/local/bin/|$(PREFIX)/bin/|g; s|/usr/bin/understudy|$(PREFIX)/bin/understudy|g' \
-	  scripts/understudy.service > $(DESTDIR)/lib/systemd/system/understudy.service
-	chmod 644 $(DESTDIR)/lib/systemd/system/understudy.service
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|g' scripts/understudy.service > $(DESTDIR)/lib/systemd/system/understudy.service
+	echo 'u understudy - "Understudy server" /var/lib/understudy' > $(DESTDIR)/usr/lib/sysusers.d/understudy.conf
+	chmod 644 $(DESTDIR)/lib/systemd/system/understudy.service $(DESTDIR)/usr/lib/sysusers.d/understudy.conf
+	@# The unit runs as user understudy, who must read and rewrite the configuration. Nothing is started or enabled.
+	@if [ -z "$(DESTDIR)" ] && command -v systemd-sysusers >/dev/null; then \
+	  systemd-sysusers /usr/lib/sysusers.d/understudy.conf && chown -R understudy: /etc/understudy; fi
+	@echo "installed; systemctl enable --now understudy starts it"
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/understudy $(DESTDIR)/lib/systemd/system/understudy.service
+	rm -f $(DESTDIR)$(PREFIX)/bin/understudy $(DESTDIR)/lib/systemd/system/understudy.service \
+	  $(DESTDIR)/usr/lib/sysusers.d/understudy.conf
 
 clean:
 	$(CARGO) clean
