@@ -4,6 +4,7 @@ pub mod base;
 pub mod commands;
 pub mod config;
 pub mod keyspace;
+pub mod persist;
 pub mod reactor;
 pub mod resp;
 pub mod types;

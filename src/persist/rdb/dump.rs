@@ -1,0 +1,73 @@
+//! One value as bytes, for `DUMP` and `RESTORE`. Ancestor: createDumpPayload and verifyDumpPayload of cluster.c.
+//!
+//! ```text
+//! type value | version:u16 | crc64 of all before it:u64         little endian, no magic
+//! ```
+//!
+//! Without a magic the family of the writer shows only in its version: 80 and above is Valkey.
+
+use std::fmt;
+
+use crate::base::crc64::crc64;
+use crate::types::{CollectionLimits, Value, ValueRef};
+
+use super::format::{self, Family, array_at};
+use super::object::{ObjectReader, Progress};
+use super::save::{SaveOptions, Saver};
+use super::strings::Input;
+
+const FOOTER_SIZE: usize = 10;
+
+/// Why a payload was not restored; shown as the error replies of `RESTORE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DumpError {
+    VersionOrChecksum,
+    BadData,
+}
+
+impl fmt::Display for DumpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DumpError::VersionOrChecksum => "ERR DUMP payload version or checksum are wrong",
+            DumpError::BadData => "ERR Bad data format",
+        })
+    }
+}
+
+impl std::error::Error for DumpError {}
+
+/// The payload of a value, in the encodings of version 10.
+pub fn dump_payload(value: ValueRef<'_>) -> Vec<u8> {
+    let mut payload = Saver::new(Vec::new(), SaveOptions { compress: true, checksum: false })
+        .bare_value(value)
+        .expect("writing to memory does not fail");
+    payload.extend_from_slice(&format::VERSION_WRITTEN.to_le_bytes());
+    let crc = crc64(0, &payload);
+    payload.extend_from_slice(&crc.to_le_bytes());
+    payload
+}
+
+/// The value of a payload, from any server whose version is known.
+pub fn load_dump_payload(payload: &[u8], limits: &CollectionLimits) -> Result<Value, DumpError> {
+    let (family, body) = verify(payload).ok_or(DumpError::VersionOrChecksum)?;
+    let mut input = Input::new(body);
+    let id = input.byte().ok_or(DumpError::BadData)?;
+    let layout = format::layout_of(id, family).map_err(|_| DumpError::BadData)?;
+    match ObjectReader::new(layout).step(&mut input, limits) {
+        Ok(Progress::Done(Some(value))) if input.at() == body.len() => Ok(value),
+        _ => Err(DumpError::BadData),
+    }
+}
+
+/// The family and the part before the footer, if the footer is right.
+fn verify(payload: &[u8]) -> Option<(Family, &[u8])> {
+    let body_size = payload.len().checked_sub(FOOTER_SIZE)?;
+    let version = u32::from(u16::from_le_bytes(array_at(payload, body_size)?));
+    let crc = u64::from_le_bytes(array_at(payload, body_size + 2)?);
+    let family = match version {
+        0..=format::VERSION_NEWEST_REDIS => Family::Redis,
+        format::VERSION_VALKEY => Family::Valkey,
+        _ => return None,
+    };
+    (crc64(0, &payload[..body_size + 2]) == crc).then_some((family, &payload[..body_size]))
+}

@@ -1,0 +1,34 @@
+//! The snapshot format, in and out: reading every RDB from version 1 to 12, writing version 10.
+//! Ancestors: rdb.c, and the `DUMP`/`RESTORE` payload part of cluster.c.
+//!
+//! ```text
+//! "REDIS" version(4 digits)  |  "VALKEY" version(3 digits)
+//! { AUX key value | FUNCTION2 library | SELECTDB n | RESIZEDB keys expires
+//! | [EXPIRETIME_MS ms] [IDLE s | FREQ n] type key value }*
+//! EOF crc64 (8 bytes, little endian; 0 = not computed; absent before version 5)
+//! ```
+//!
+//! - `format`: opcodes, the table of value types, lengths. - `load`: the push parser of a whole file.
+//! - `object`: the push parser of one value. - `ziplist`, `zipmap`: encodings older than version 10.
+//! - `save`: the writer. - `dump`: one value with a footer, for `DUMP` and `RESTORE`.
+//!
+//! Deliberately absent: streams, module values, hash field expiry, functions of the pre-release form.
+//! They are refused by name. Files, sockets and forks are others' business: here are only bytes.
+
+mod dump;
+mod error;
+pub mod format;
+mod load;
+mod object;
+mod save;
+mod strings;
+mod ziplist;
+mod zipmap;
+
+#[cfg(test)]
+mod tests;
+
+pub use dump::{DumpError, dump_payload, load_dump_payload};
+pub use error::{ErrorKind, RdbError};
+pub use load::{KeyMeta, Loader, Sink};
+pub use save::{SaveOptions, Saver};

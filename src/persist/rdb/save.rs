@@ -1,0 +1,270 @@
+//! Writing snapshots of version 10. Ancestor: rdbSaveRio and rdbSaveObject of rdb.c.
+//!
+//! The caller pulls: header, then database by database key after key, then the end. What is written gathers in a
+//! buffer that goes to the output in blocks, and the checksum runs once over each block.
+
+use std::io::{self, Write};
+
+use crate::base::crc64::crc64;
+use crate::base::lzf;
+use crate::base::numbers::parse_i64;
+use crate::types::list::ListNode;
+use crate::types::{Element, Hash, List, Set, StrRef, ValueRef, ZSet};
+
+use super::format::{self, container, encode_length, opcode, special, type_id};
+
+/// Blocks go out at this size.
+const BLOCK_SIZE: usize = 128 << 10;
+/// Shorter strings are not worth compressing.
+const COMPRESS_ABOVE: usize = 20;
+/// No 32-bit number is longer.
+const INT_TEXT_MAX: usize = 11;
+
+/// How to write.
+#[derive(Clone, Copy, Debug)]
+pub struct SaveOptions {
+    /// Compress strings that gain by it (`rdbcompression`).
+    pub compress: bool,
+    /// Put a checksum in the footer (`rdbchecksum`).
+    pub checksum: bool,
+}
+
+impl Default for SaveOptions {
+    fn default() -> Self {
+        SaveOptions { compress: true, checksum: true }
+    }
+}
+
+/// Writes one snapshot.
+pub struct Saver<W: Write> {
+    out: W,
+    options: SaveOptions,
+    block: Vec<u8>,
+    crc: u64,
+    /// Bytes handed to `out`.
+    flushed: u64,
+}
+
+impl<W: Write> Saver<W> {
+    pub fn new(out: W, options: SaveOptions) -> Self {
+        Saver { out, options, block: Vec::with_capacity(BLOCK_SIZE + BLOCK_SIZE / 8), crc: 0, flushed: 0 }
+    }
+
+    /// Bytes written so far.
+    pub fn written(&self) -> u64 {
+        self.flushed + self.block.len() as u64
+    }
+
+    pub fn header(&mut self, aux: &[(&[u8], &[u8])]) -> io::Result<()> {
+        write!(self.block, "REDIS{:04}", format::VERSION_WRITTEN)?;
+        for (name, value) in aux {
+            self.block.push(opcode::AUX);
+            self.string(name)?;
+            self.string(value)?;
+        }
+        Ok(())
+    }
+
+    /// The source of a function library.
+    pub fn function(&mut self, code: &[u8]) -> io::Result<()> {
+        self.block.push(opcode::FUNCTION2);
+        self.string(code)
+    }
+
+    /// The keys that follow are of database `id`, which holds so many keys, so many of which expire.
+    pub fn select_db(&mut self, id: u64, keys: u64, expires: u64) -> io::Result<()> {
+        self.block.push(opcode::SELECTDB);
+        encode_length(&mut self.block, id);
+        self.block.push(opcode::RESIZEDB);
+        encode_length(&mut self.block, keys);
+        encode_length(&mut self.block, expires);
+        self.flush_if_full()
+    }
+
+    /// A key with its value; `expire_ms` is the Unix time at which it expires, in milliseconds.
+    pub fn key(&mut self, key: &[u8], value: ValueRef<'_>, expire_ms: Option<i64>) -> io::Result<()> {
+        if let Some(ms) = expire_ms {
+            self.block.push(opcode::EXPIRETIME_MS);
+            self.block.extend_from_slice(&ms.to_le_bytes());
+        }
+        self.block.push(type_of(value));
+        self.string(key)?;
+        self.value(value)
+    }
+
+    /// Writes the footer and what is left in the buffer; gives the output back.
+    pub fn end(mut self) -> io::Result<W> {
+        self.block.push(opcode::EOF);
+        self.flush()?;
+        let checksum = if self.options.checksum { self.crc } else { 0 };
+        self.out.write_all(&checksum.to_le_bytes())?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+
+    /// The type and the value, as a `DUMP` payload has them. Nothing else may have been written.
+    pub(super) fn bare_value(mut self, value: ValueRef<'_>) -> io::Result<W> {
+        self.block.push(type_of(value));
+        self.value(value)?;
+        self.flush()?;
+        Ok(self.out)
+    }
+
+    fn value(&mut self, value: ValueRef<'_>) -> io::Result<()> {
+        match value {
+            ValueRef::Str(StrRef::Int(number)) => self.integer(number),
+            ValueRef::Str(StrRef::Bytes(bytes)) => self.string(bytes),
+            ValueRef::List(list) => self.list(list),
+            ValueRef::Set(set) => self.set(set),
+            ValueRef::Hash(hash) => self.hash(hash),
+            ValueRef::ZSet(zset) => self.zset(zset),
+        }
+    }
+
+    fn list(&mut self, list: &List) -> io::Result<()> {
+        encode_length(&mut self.block, list.node_count() as u64);
+        for node in list.nodes() {
+            let kind = match node {
+                ListNode::Plain(_) => container::PLAIN,
+                ListNode::Packed(_) => container::PACKED,
+            };
+            encode_length(&mut self.block, kind);
+            self.string(node.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// A listpack of members is younger than version 10, so it is written plainly.
+    fn set(&mut self, set: &Set) -> io::Result<()> {
+        if let Some(intset) = set.as_intset() {
+            return self.string(intset.as_bytes());
+        }
+        encode_length(&mut self.block, set.len() as u64);
+        for member in set.iter() {
+            self.element(member)?;
+        }
+        Ok(())
+    }
+
+    fn hash(&mut self, hash: &Hash) -> io::Result<()> {
+        if let Some(listpack) = hash.as_listpack() {
+            return self.string(listpack.as_bytes());
+        }
+        encode_length(&mut self.block, hash.len() as u64);
+        for (field, value) in hash.iter() {
+            self.element(field)?;
+            self.element(value)?;
+        }
+        Ok(())
+    }
+
+    /// Members go from the highest score down: a skip list is built fastest from its far end.
+    fn zset(&mut self, zset: &ZSet) -> io::Result<()> {
+        if let Some(listpack) = zset.as_listpack() {
+            return self.string(listpack.as_bytes());
+        }
+        encode_length(&mut self.block, zset.len() as u64);
+        for (member, score) in zset.iter().rev() {
+            self.element(member)?;
+            self.block.extend_from_slice(&score.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    fn element(&mut self, element: Element<'_>) -> io::Result<()> {
+        match element {
+            Element::Int(number) => self.integer(number),
+            Element::Bytes(bytes) => self.string(bytes),
+        }
+    }
+
+    fn integer(&mut self, number: i64) -> io::Result<()> {
+        if !self.small_integer(number) {
+            self.raw(itoa::Buffer::new().format(number).as_bytes())?;
+        }
+        self.flush_if_full()
+    }
+
+    /// A string in the shortest of its forms: number, compressed, or as it is.
+    fn string(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let number = if bytes.len() <= INT_TEXT_MAX { parse_i64(bytes) } else { None };
+        let short = number.is_some_and(|number| self.small_integer(number))
+            || self.options.compress && bytes.len() > COMPRESS_ABOVE && self.compressed(bytes);
+        if !short {
+            self.raw(bytes)?;
+        }
+        self.flush_if_full()
+    }
+
+    /// Writes a number that fits 32 bits; false (and nothing written) if it does not.
+    fn small_integer(&mut self, number: i64) -> bool {
+        let mut put = |kind: u8, bytes: &[u8]| {
+            self.block.push(0xc0 | kind);
+            self.block.extend_from_slice(bytes);
+            true
+        };
+        if let Ok(number) = i8::try_from(number) {
+            put(special::INT8, &number.to_le_bytes())
+        } else if let Ok(number) = i16::try_from(number) {
+            put(special::INT16, &number.to_le_bytes())
+        } else if let Ok(number) = i32::try_from(number) {
+            put(special::INT32, &number.to_le_bytes())
+        } else {
+            false
+        }
+    }
+
+    /// Writes `bytes` compressed; false (and nothing written) if that would not be shorter.
+    fn compressed(&mut self, bytes: &[u8]) -> bool {
+        let Some(packed) = lzf::compress(bytes) else { return false };
+        self.block.push(0xc0 | special::LZF);
+        encode_length(&mut self.block, packed.len() as u64);
+        encode_length(&mut self.block, bytes.len() as u64);
+        self.block.extend_from_slice(&packed);
+        true
+    }
+
+    fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        encode_length(&mut self.block, bytes.len() as u64);
+        if bytes.len() < BLOCK_SIZE {
+            self.block.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.flush()?;
+        self.put_out(bytes)
+    }
+
+    fn flush_if_full(&mut self) -> io::Result<()> {
+        if self.block.len() >= BLOCK_SIZE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut block = std::mem::take(&mut self.block);
+        let result = self.put_out(&block);
+        block.clear();
+        self.block = block;
+        result
+    }
+
+    fn put_out(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.options.checksum {
+            self.crc = crc64(self.crc, bytes);
+        }
+        self.flushed += bytes.len() as u64;
+        self.out.write_all(bytes)
+    }
+}
+
+/// The type number under which a value is written.
+fn type_of(value: ValueRef<'_>) -> u8 {
+    match value {
+        ValueRef::Str(_) => type_id::STRING,
+        ValueRef::List(_) => type_id::LIST_QUICKLIST_2,
+        ValueRef::Set(set) if set.as_intset().is_some() => type_id::SET_INTSET,
+        ValueRef::Set(_) => type_id::SET,
+        ValueRef::Hash(hash) if hash.as_listpack().is_some() => type_id::HASH_LISTPACK,
+        ValueRef::Hash(_) => type_id::HASH,
+        ValueRef::ZSet(zset) if zset.as_listpack().is_some() => type_id::ZSET_LISTPACK,
+        ValueRef::ZSet(_) => type_id::ZSET_2,
+    }
+}
