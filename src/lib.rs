@@ -6,5 +6,6 @@ pub mod config;
 pub mod keyspace;
 pub mod persist;
 pub mod reactor;
+pub mod replication;
 pub mod resp;
 pub mod types;
