@@ -42,7 +42,7 @@ TEMPLATES = """
 12 INCRBYFLOAT {n} {f}
 6  SET {t} {m}
 3  LCS {t} {t} [LEN|IDX] [MINMATCHLEN {cnt}] [WITHMATCHLEN]
-25 RPUSH {l} {m}+
+30 RPUSH {l} {m}+
 20 LPUSH {l} {m}+
 5  (LPUSHX|RPUSHX) {l} {m}+
 14 (LPOP|RPOP) {l} [{cnt}]
@@ -52,13 +52,13 @@ TEMPLATES = """
 8  LSET {l} {idx} {m}
 10 LINSERT {l} (BEFORE|AFTER) {m} {m}
 8  LREM {l} {idx} {m}
-5  LTRIM {l} {idx} {idx}
+3  LTRIM {l} {idx} {idx}
 8  LPOS {l} {m} [RANK {rank}] [COUNT {cnt}] [MAXLEN {cnt}]
 5  RPOPLPUSH {l} {l}
 8  LMOVE {l} {l} (LEFT|RIGHT) (LEFT|RIGHT)
 5  LMPOP (1 {l}|2 {l} {l}) (LEFT|RIGHT) [COUNT {cnt}]
-30 SADD {s} {m}+
-14 SREM {s} {m}+
+50 SADD {s} {m}+
+8  SREM {s} {m}+
 8  SISMEMBER {s} {m}
 6  SMISMEMBER {s} {m}+
 6  SCARD {s}
@@ -69,12 +69,12 @@ TEMPLATES = """
 8  (SUNION|SINTER|SDIFF) {s} [{s}] [{s}]
 8  (SUNIONSTORE|SINTERSTORE|SDIFFSTORE) {s} {s} [{s}] [{s}]
 4  SINTERCARD (1 {s}|2 {s} {s}) [LIMIT {cnt}]
-30 HSET {h} {m} {v} [{m} {m}]
+50 HSET {h} {m} {v} {m} {m} [{m} {m}]
 4  HMSET {h} {m} {v} {m} {i}
 5  HSETNX {h} {m} {v}
 12 HGET {h} {m}
 6  HMGET {h} {m}+
-10 HDEL {h} {m}+
+6  HDEL {h} {m}+
 5  HEXISTS {h} {m}
 5  HLEN {h}
 5  HSTRLEN {h} {m}
@@ -84,9 +84,9 @@ TEMPLATES = """
 8  HINCRBYFLOAT {h} {cf} {f}
 3  HRANDFIELD {h} [{scnt}] [WITHVALUES]
 40 ZADD {z} [NX|XX] [GT|LT] [CH] [INCR] {sc} {m} [{sc} {m}]
-20 ZADD {z} {sc} {m} {sc} {m}
+50 ZADD {z} {sc} {m} {sc} {m}
 10 ZINCRBY {z} {sc} {m}
-10 ZREM {z} {m}+
+6  ZREM {z} {m} [{m}]
 8  ZSCORE {z} {m}
 5  ZMSCORE {z} {m}+
 5  ZCARD {z}
@@ -99,9 +99,9 @@ TEMPLATES = """
 5  ZREVRANGEBYLEX {x} {lmax} {lmin} [LIMIT {off} {idx}]
 5  ZCOUNT {z} {smin} {smax}
 4  ZLEXCOUNT {x} {lmin} {lmax}
-3  ZREMRANGEBYRANK {z} {idx} {idx}
-3  ZREMRANGEBYSCORE {z} {smin} {smax}
-3  ZREMRANGEBYLEX {x} {lmin} {lmax}
+1  ZREMRANGEBYRANK {z} {idx} {idx}
+1  ZREMRANGEBYSCORE {z} {smin} {smax}
+1  ZREMRANGEBYLEX {x} {lmin} {lmax}
 15 ZADD {x} 0 {m} 0 {m} 0 {m}
 5  ZREM {x} {m}+
 1  DEL {x}
@@ -117,8 +117,8 @@ TEMPLATES = """
 3  ZDIFFSTORE {z} 2 {zs} {zs}
 3  ZINTERCARD 2 {zs} {zs} [LIMIT {cnt}]
 3  ZRANDMEMBER {z} [{scnt}] [WITHSCORES]
-16 DEL {a}+
-6  UNLINK {a}+
+9  DEL {a}
+3  UNLINK {a} [{a}]
 8  EXISTS {a}+
 10 TYPE {a}
 3  TOUCH {a}+
@@ -146,11 +146,12 @@ TEMPLATES = """
 1  SCAN {idx}
 1  RANDOMKEY
 4  DBSIZE
-10 SELECT {db}
+4  SELECT {db}
 2  SWAPDB {db} {db}
 6  SORT ({l}|{s}|{z}) [LIMIT {off} {cnt}] [ASC|DESC] ALPHA
-6  SORT ({nl}|{ns}) [LIMIT {off} {cnt}] [GET #] [GET {ref}] [ASC|DESC] [STORE {l}]
-3  SORT ({nl}|{ns}) BY {ref} [GET #] [GET {ref}] [ASC|DESC] [STORE {l}]
+6  SORT ({nl}|{ns}) [LIMIT {off} {cnt}] [GET #] [GET {ref}] [ASC|DESC]
+4  SORT ({l}|{s}|{z}) [LIMIT {off} {cnt}] [GET #] [GET {ref}] [ASC|DESC] ALPHA STORE {l}
+3  SORT ({nl}|{ns}) BY {ref} [GET #] [GET {ref}] [ASC|DESC]
 2  SORT ({l}|{z}) BY nosort [LIMIT {off} {cnt}] [GET {ref}] [DESC]
 2  SORT {s} BY nosort GET # STORE {l}
 3  SORT_RO ({nl}|{ns}|{l}) [LIMIT {off} {cnt}] [GET {ref}] [ALPHA] [DESC]
@@ -161,7 +162,6 @@ TEMPLATES = """
 1  OBJECT (HELP|FOO|ENCODING)
 1  {unknown} {v} {a}
 1  (EXEC|DISCARD|UNWATCH)
-1  FLUSHDB [ASYNC|SYNC|NOW]
 2  TIME
 1  COMMAND (COUNT foo|GETKEYS SET {k} {v}|GETKEYS ZUNIONSTORE {z} 2 {z} {z}|GETKEYS MSET {k} 1 {k} 2|GETKEYS GET|GETKEYS|FOO)
 2  CLIENT (GETNAME|SETNAME conn{db}|SETNAME {edge}|ID x|FOO|REPLY BAR|NO-EVICT maybe)
@@ -199,7 +199,7 @@ class Stream:
         if dice < 0.02:
             return self.transaction()
         if dice < 0.0202:
-            return [[b"FLUSHALL"]]
+            return [self.random.choice([[b"FLUSHALL"], [b"FLUSHDB"], [b"FLUSHDB", b"ASYNC"], [b"FLUSHALL", b"SYNC"], [b"FLUSHALL", b"NOW"]])]
         if dice < 0.0210:
             return [[b"HELLO", self.random.choice([b"2", b"3", b"2", b"3", b"4", b"x"])]]
         return [self.command()]
@@ -277,7 +277,7 @@ class Stream:
 
     # ---- makers of words
 
-    def key(self, letter, spread=9):
+    def key(self, letter, spread=7):
         dice = self.random.random()
         if dice < 0.90:
             return b"%c%d" % (letter, int(self.random.random() * spread))
@@ -307,15 +307,15 @@ class Stream:
     def make_bz(self): return b"big:z"
 
     def make_a(self):
-        return b"%c%d" % (self.random.choice(b"kklshzn"), int(self.random.random() * 9)) if self.random.random() < 0.9 \
+        return b"%c%d" % (self.random.choice(b"kklshzn"), int(self.random.random() * 7)) if self.random.random() < 0.9 \
             else self.random.choice([b"big:l", b"big:s", b"big:h", b"big:z", b"missing", BINARY + b"k", b"numbers:l0"])
 
     def make_m(self):
         dice = self.random.random()
         if dice < 0.6:
-            return b"m%d" % int(self.random.random() * 25)
+            return b"m%d" % int(self.random.random() ** 2 * 25)
         if dice < 0.85:
-            return b"%d" % (int(self.random.random() * 40) - 10)
+            return b"%d" % (int(self.random.random() ** 2 * 40) - 5)
         if dice < 0.97:
             return self.random.choice([b"", b"a", b"b", b"\x00\xff", b"1.5", b"007", b"-0", b"32768", b"2147483648",
                                        b"9223372036854775807", b"9223372036854775808", b"x" * 64, b"M1", b"\r\n"])
