@@ -10,6 +10,10 @@ pub mod error;
 pub mod scan;
 #[cfg(test)]
 pub mod testing;
+pub mod zset;
+mod zset_range;
+mod zset_rows;
+mod zset_store;
 
 pub use command::{DataFn, Row};
 pub use ctx::{Ctx, Session};
