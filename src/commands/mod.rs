@@ -5,9 +5,15 @@
 
 pub mod command;
 pub mod ctx;
+pub mod digest;
+pub mod dump;
 pub mod effects;
 pub mod error;
+pub mod expire;
+pub mod generic;
+pub mod object;
 pub mod scan;
+pub mod sort;
 #[cfg(test)]
 pub mod testing;
 pub mod zset;

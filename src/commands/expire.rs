@@ -1,0 +1,277 @@
+//! Commands on the time that keys have left (= the commands of expire.c).
+//!
+//! Times travel to replicas as the absolute moment, in milliseconds, whatever was typed.
+
+use super::DataFn;
+use super::command::{Row, category, flag, key, one};
+use super::ctx::{Ctx, integer, is_option};
+use super::effects::class;
+use super::error::CommandError;
+use super::generic::look;
+use crate::keyspace::ExpirePolicy;
+use crate::resp::request::Argv;
+
+/// How a command counts time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Unit {
+    /// Milliseconds in one.
+    ms: i64,
+    /// Whether it counts from 1970 and not from now.
+    absolute: bool,
+}
+
+const EXPIRE: Unit = Unit { ms: 1000, absolute: false };
+const EXPIREAT: Unit = Unit { ms: 1000, absolute: true };
+const PEXPIRE: Unit = Unit { ms: 1, absolute: false };
+const PEXPIREAT: Unit = Unit { ms: 1, absolute: true };
+
+impl Unit {
+    /// The moment that `value` means, in milliseconds since 1970, if it can be said.
+    fn moment(self, value: i64, now: i64) -> Option<i64> {
+        value.checked_mul(self.ms)?.checked_add(if self.absolute { 0 } else { now })
+    }
+}
+
+/// When an expiry may be set, from NX, XX, GT and LT.
+#[derive(Default)]
+struct Condition {
+    none_yet: bool,
+    one_already: bool,
+    later: bool,
+    earlier: bool,
+}
+
+impl Condition {
+    fn parse(argv: Argv<'_>) -> Result<Condition, CommandError> {
+        let mut condition = Condition::default();
+        for word in argv.from(3).iter() {
+            let flag = match word {
+                _ if is_option(word, "NX") => &mut condition.none_yet,
+                _ if is_option(word, "XX") => &mut condition.one_already,
+                _ if is_option(word, "GT") => &mut condition.later,
+                _ if is_option(word, "LT") => &mut condition.earlier,
+                _ => return Err(CommandError::bytes([b"ERR Unsupported option ".as_slice(), word].concat())),
+            };
+            *flag = true;
+        }
+        if condition.none_yet && (condition.one_already || condition.later || condition.earlier) {
+            return Err(CommandError::new("ERR NX and XX, GT or LT options at the same time are not compatible"));
+        }
+        if condition.later && condition.earlier {
+            return Err(CommandError::new("ERR GT and LT options at the same time are not compatible"));
+        }
+        Ok(condition)
+    }
+
+    /// Whether `new` may take the place of `old`. No expiry is later than any other.
+    fn allows(&self, old: Option<i64>, new: i64) -> bool {
+        !(self.none_yet && old.is_some()
+            || self.one_already && old.is_none()
+            || self.later && old.is_none_or(|old| new <= old)
+            || self.earlier && old.is_some_and(|old| new >= old))
+    }
+}
+
+fn expire_generic(ctx: &mut Ctx<'_>, argv: Argv<'_>, name: &str, unit: Unit) -> Result<(), CommandError> {
+    let condition = Condition::parse(argv)?;
+    let moment = unit.moment(integer(argv.at(2))?, ctx.now).ok_or_else(|| CommandError::invalid_expire(name))?;
+    let key = argv.at(1);
+    let old = ctx.keys.write(key).map(|entry| entry.expire_ms());
+    if !old.is_some_and(|old| condition.allows(old, moment)) {
+        ctx.reply.int(0);
+        return Ok(());
+    }
+    // Only who decides on expiries deletes at once. A replica waits for its master's word.
+    if moment <= ctx.now && ctx.keys.expire_policy == ExpirePolicy::Delete && !ctx.caller.from_master {
+        ctx.keys.delete(key);
+        ctx.changed(class::GENERIC, "del", key);
+        ctx.effects.propagate_as(&[b"DEL", key]);
+    } else {
+        ctx.keys.set_expire(key, Some(moment));
+        ctx.changed(class::GENERIC, "expire", key);
+        if unit != PEXPIREAT {
+            let mut digits = itoa::Buffer::new();
+            let mut args = vec![b"PEXPIREAT".as_slice(), key, digits.format(moment).as_bytes()];
+            args.extend(argv.from(3).iter());
+            ctx.effects.propagate_as(&args);
+        }
+    }
+    ctx.reply.int(1);
+    Ok(())
+}
+
+fn expire(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    expire_generic(ctx, argv, "expire", EXPIRE)
+}
+
+fn expireat(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    expire_generic(ctx, argv, "expireat", EXPIREAT)
+}
+
+fn pexpire(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    expire_generic(ctx, argv, "pexpire", PEXPIRE)
+}
+
+fn pexpireat(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    expire_generic(ctx, argv, "pexpireat", PEXPIREAT)
+}
+
+/// Answers what `of` makes of a key's expiry; −1 without one, −2 without a key.
+fn reply_time(ctx: &mut Ctx<'_>, argv: Argv<'_>, of: impl Fn(i64, i64) -> i64) -> Result<(), CommandError> {
+    let now = ctx.now;
+    let answer = match look(ctx, argv.at(1), |entry| entry.expire_ms()) {
+        None => -2,
+        Some(None) => -1,
+        Some(Some(moment)) => of(moment, now),
+    };
+    ctx.reply.int(answer);
+    Ok(())
+}
+
+fn left_ms(moment: i64, now: i64) -> i64 {
+    moment.saturating_sub(now).max(0)
+}
+
+/// Rounds to the nearest second.
+fn to_seconds(ms: i64) -> i64 {
+    ms.saturating_add(500) / 1000
+}
+
+fn ttl(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    reply_time(ctx, argv, |moment, now| to_seconds(left_ms(moment, now)))
+}
+
+fn pttl(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    reply_time(ctx, argv, left_ms)
+}
+
+fn expiretime(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    reply_time(ctx, argv, |moment, _| to_seconds(moment))
+}
+
+fn pexpiretime(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    reply_time(ctx, argv, |moment, _| moment)
+}
+
+fn persist(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    let key = argv.at(1);
+    let volatile = ctx.keys.write(key).is_some_and(|entry| entry.expire_ms().is_some());
+    if volatile {
+        ctx.keys.set_expire(key, None);
+        ctx.changed(class::GENERIC, "persist", key);
+    }
+    ctx.reply.int(i64::from(volatile));
+    Ok(())
+}
+
+/// The commands of this file.
+pub const ROWS: &[Row<DataFn>] = &[
+    Row {
+        name: "expire",
+        arity: -3,
+        flags: flag::WRITE | flag::FAST,
+        categories: category::KEYSPACE,
+        keys: &[one(key::RW | key::UPDATE, 1)],
+        group: "generic",
+        since: "1.0.0",
+        summary: "Sets how many seconds a key has left.",
+        run: Some(expire),
+        subcommands: &[],
+    },
+    Row {
+        name: "expireat",
+        arity: -3,
+        flags: flag::WRITE | flag::FAST,
+        categories: category::KEYSPACE,
+        keys: &[one(key::RW | key::UPDATE, 1)],
+        group: "generic",
+        since: "1.2.0",
+        summary: "Sets the Unix time at which a key expires, in seconds.",
+        run: Some(expireat),
+        subcommands: &[],
+    },
+    Row {
+        name: "expiretime",
+        arity: 2,
+        flags: flag::READONLY | flag::FAST,
+        categories: category::KEYSPACE,
+        keys: &[one(key::RO | key::ACCESS, 1)],
+        group: "generic",
+        since: "7.0.0",
+        summary: "Tells the Unix time at which a key expires, in seconds.",
+        run: Some(expiretime),
+        subcommands: &[],
+    },
+    Row {
+        name: "persist",
+        arity: 2,
+        flags: flag::WRITE | flag::FAST,
+        categories: category::KEYSPACE,
+        keys: &[one(key::RW | key::UPDATE, 1)],
+        group: "generic",
+        since: "2.2.0",
+        summary: "Takes the expiry from a key.",
+        run: Some(persist),
+        subcommands: &[],
+    },
+    Row {
+        name: "pexpire",
+        arity: -3,
+        flags: flag::WRITE | flag::FAST,
+        categories: category::KEYSPACE,
+        keys: &[one(key::RW | key::UPDATE, 1)],
+        group: "generic",
+        since: "2.6.0",
+        summary: "Sets how many milliseconds a key has left.",
+        run: Some(pexpire),
+        subcommands: &[],
+    },
+    Row {
+        name: "pexpireat",
+        arity: -3,
+        flags: flag::WRITE | flag::FAST,
+        categories: category::KEYSPACE,
+        keys: &[one(key::RW | key::UPDATE, 1)],
+        group: "generic",
+        since: "2.6.0",
+        summary: "Sets the Unix time at which a key expires, in milliseconds.",
+        run: Some(pexpireat),
+        subcommands: &[],
+    },
+    Row {
+        name: "pexpiretime",
+        arity: 2,
+        flags: flag::READONLY | flag::FAST,
+        categories: category::KEYSPACE,
+        keys: &[one(key::RO | key::ACCESS, 1)],
+        group: "generic",
+        since: "7.0.0",
+        summary: "Tells the Unix time at which a key expires, in milliseconds.",
+        run: Some(pexpiretime),
+        subcommands: &[],
+    },
+    Row {
+        name: "pttl",
+        arity: 2,
+        flags: flag::READONLY | flag::FAST,
+        categories: category::KEYSPACE,
+        keys: &[one(key::RO | key::ACCESS, 1)],
+        group: "generic",
+        since: "2.6.0",
+        summary: "Tells how many milliseconds a key has left.",
+        run: Some(pttl),
+        subcommands: &[],
+    },
+    Row {
+        name: "ttl",
+        arity: 2,
+        flags: flag::READONLY | flag::FAST,
+        categories: category::KEYSPACE,
+        keys: &[one(key::RO | key::ACCESS, 1)],
+        group: "generic",
+        since: "1.0.0",
+        summary: "Tells how many seconds a key has left.",
+        run: Some(ttl),
+        subcommands: &[],
+    },
+];

@@ -1,0 +1,152 @@
+//! OBJECT: what a value is like inside (= objectCommand of object.c).
+//!
+//! Deliberately absent: an LFU policy; so OBJECT FREQ answers what a server without one answers.
+
+use super::DataFn;
+use super::command::{Row, category, flag, key, one};
+use super::ctx::Ctx;
+use super::error::CommandError;
+use super::generic::look;
+use crate::resp::request::Argv;
+use crate::types::{StrRef, ValueRef};
+
+const NO_LFU: &str = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
+                      switching between policies at runtime LRU and LFU data will take some time to adjust.";
+/// What a server that keeps one object for each of the integers up to 9999 tells of their references.
+const SHARED_REFERENCES: i64 = i32::MAX as i64;
+/// The access clock has so many bits.
+const CLOCK_MASK: u32 = (1 << 24) - 1;
+
+const HELP: [&str; 15] = [
+    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ENCODING <key>",
+    "    Return the kind of internal representation used in order to store the value",
+    "    associated with a <key>.",
+    "FREQ <key>",
+    "    Return the access frequency index of the <key>. The returned integer is",
+    "    proportional to the logarithm of the recent access frequency of the key.",
+    "IDLETIME <key>",
+    "    Return the idle time of the <key>, that is the approximated number of",
+    "    seconds elapsed since the last access to the key.",
+    "REFCOUNT <key>",
+    "    Return the number of references of the value associated with the specified",
+    "    <key>.",
+    "HELP",
+    "    Prints this help.",
+];
+
+fn object_encoding(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    match look(ctx, argv.at(2), |entry| entry.encoding()) {
+        Some(encoding) => ctx.reply.bulk(encoding.as_bytes()),
+        None => ctx.reply.null(),
+    }
+    Ok(())
+}
+
+fn object_freq(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    if look(ctx, argv.at(2), |_| ()).is_some() {
+        return Err(CommandError::new(NO_LFU));
+    }
+    ctx.reply.null();
+    Ok(())
+}
+
+fn object_idletime(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    let clock = ctx.keys.access_clock;
+    match look(ctx, argv.at(2), |entry| clock.wrapping_sub(entry.access()) & CLOCK_MASK) {
+        Some(seconds) => ctx.reply.int(i64::from(seconds)),
+        None => ctx.reply.null(),
+    }
+    Ok(())
+}
+
+fn object_refcount(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    match look(ctx, argv.at(2), |entry| matches!(entry.value(), ValueRef::Str(StrRef::Int(0..10_000)))) {
+        Some(shared) => ctx.reply.int(if shared { SHARED_REFERENCES } else { 1 }),
+        None => ctx.reply.null(),
+    }
+    Ok(())
+}
+
+fn object_help(ctx: &mut Ctx<'_>, _argv: Argv<'_>) -> Result<(), CommandError> {
+    ctx.reply.array(HELP.len());
+    for line in HELP {
+        ctx.reply.status(line);
+    }
+    Ok(())
+}
+
+/// The commands of this file.
+pub const ROWS: &[Row<DataFn>] = &[Row {
+    name: "object",
+    arity: -2,
+    flags: 0,
+    categories: 0,
+    keys: &[],
+    group: "generic",
+    since: "2.2.3",
+    summary: "Commands about the inside of a value.",
+    run: None,
+    subcommands: &[
+        Row {
+            name: "encoding",
+            arity: 3,
+            flags: flag::READONLY,
+            categories: category::KEYSPACE,
+            keys: &[one(key::RO, 2)],
+            group: "generic",
+            since: "2.2.3",
+            summary: "Tells in which form a value is kept.",
+            run: Some(object_encoding),
+            subcommands: &[],
+        },
+        Row {
+            name: "freq",
+            arity: 3,
+            flags: flag::READONLY,
+            categories: category::KEYSPACE,
+            keys: &[one(key::RO, 2)],
+            group: "generic",
+            since: "4.0.0",
+            summary: "Tells how often a value is accessed, on a logarithmic scale.",
+            run: Some(object_freq),
+            subcommands: &[],
+        },
+        Row {
+            name: "help",
+            arity: 2,
+            flags: flag::LOADING | flag::STALE,
+            categories: category::KEYSPACE,
+            keys: &[],
+            group: "generic",
+            since: "6.2.0",
+            summary: "Explains the subcommands.",
+            run: Some(object_help),
+            subcommands: &[],
+        },
+        Row {
+            name: "idletime",
+            arity: 3,
+            flags: flag::READONLY,
+            categories: category::KEYSPACE,
+            keys: &[one(key::RO, 2)],
+            group: "generic",
+            since: "2.2.3",
+            summary: "Tells how many seconds ago a value was accessed last.",
+            run: Some(object_idletime),
+            subcommands: &[],
+        },
+        Row {
+            name: "refcount",
+            arity: 3,
+            flags: flag::READONLY,
+            categories: category::KEYSPACE,
+            keys: &[one(key::RO, 2)],
+            group: "generic",
+            since: "2.2.3",
+            summary: "Tells how many references to a value there are.",
+            run: Some(object_refcount),
+            subcommands: &[],
+        },
+    ],
+}];
