@@ -11,8 +11,12 @@ pub mod effects;
 pub mod error;
 pub mod expire;
 pub mod generic;
+pub mod hash;
+pub mod list;
 pub mod object;
+mod sample;
 pub mod scan;
+pub mod set;
 pub mod sort;
 #[cfg(test)]
 pub mod testing;
