@@ -8,4 +8,5 @@ pub mod persist;
 pub mod reactor;
 pub mod replication;
 pub mod resp;
+pub mod server;
 pub mod types;

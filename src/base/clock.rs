@@ -43,3 +43,51 @@ impl Clock {
         }
     }
 }
+
+/// A moment as the clock on the wall shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalTime {
+    pub year: i32,
+    /// From 1.
+    pub month: u8,
+    /// From 1.
+    pub day: u8,
+    pub hour: u8,
+    pub minute: u8,
+    pub second: u8,
+}
+
+/// Seconds since 1970 in the machine's time zone.
+pub fn local_time(unix_s: i64) -> LocalTime {
+    // SAFETY: all-zero is a valid broken-down time, and the call fills it from the number beside it. A year past what
+    // it can hold leaves the zeros.
+    let parts = unsafe {
+        let mut parts: libc::tm = std::mem::zeroed();
+        libc::localtime_r(&unix_s, &mut parts);
+        parts
+    };
+    LocalTime {
+        year: parts.tm_year.saturating_add(1900),
+        month: parts.tm_mon as u8 + 1,
+        day: parts.tm_mday as u8,
+        hour: parts.tm_hour as u8,
+        minute: parts.tm_min as u8,
+        second: parts.tm_sec as u8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_time_is_what_date_says() {
+        for unix_s in [0i64, 951_782_399, 951_782_400, 1_709_251_199, 1_795_386_271, 4_102_444_799] {
+            let format = "+%Y %-m %-d %-H %-M %-S";
+            let output = std::process::Command::new("date").args(["-d", &format!("@{unix_s}"), format]).output();
+            let said = String::from_utf8(output.unwrap().stdout).unwrap();
+            let LocalTime { year, month, day, hour, minute, second } = local_time(unix_s);
+            assert_eq!(format!("{year} {month} {day} {hour} {minute} {second}"), said.trim());
+        }
+    }
+}

@@ -56,22 +56,6 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// What the command line asks for instead of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
-    Help,
-    Version,
-}
-
-/// Whether the first argument (after the program's name) asks for help or the version.
-pub fn wants(args: &[OsString]) -> Option<Wants> {
-    match args.first()?.as_bytes() {
-        b"-h" | b"--help" => Some(Wants::Help),
-        b"-v" | b"--version" => Some(Wants::Version),
-        _ => None,
-    }
-}
-
 impl Config {
     /// Reads the configuration that `args` (without the program's name) describe: `[file|-] [--name value ...] [-]`.
     pub fn load(args: &[OsString], stdin: &mut dyn Read) -> Result<Self, StartError> {

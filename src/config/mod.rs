@@ -21,9 +21,10 @@ mod tests;
 mod values;
 
 pub use access::{Applied, ConfigError};
-pub use args::{StartError, Wants, wants};
+pub use args::StartError;
 pub use help::{usage, version};
 pub use parse::{quote, split_args};
+pub use special::reason;
 pub use table::{DIRECTIVES, Directive};
 pub use values::*;
 
