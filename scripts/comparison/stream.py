@@ -209,7 +209,8 @@ class Stream:
         rule = self.random.choices(self.rules, cum_weights=self.cumulative)[0]
         argv = []
         self.expand(rule, argv)
-        spoilable = argv[0] not in NOT_SPOILT and not (argv[0] == b"ZADD" and argv[1].startswith(b"lex"))
+        spoilable = argv[0] not in NOT_SPOILT and not (argv[0] == b"ZADD" and argv[1].startswith(b"lex")) \
+            and not (argv[0] == b"SORT" and b"STORE" in argv)
         if spoilable and self.random.random() < 0.05:
             self.spoil(argv)
         return argv
