@@ -165,9 +165,7 @@ pub fn announce(config: &Config) {
         false => log::info!("Running mode=standalone, port={}.", config.port),
     }
     log::info!("Server initialized");
-    for (_, warning) in
-        complaints(config.tcp_backlog).into_iter().filter_map(|(name, text)| text.map(|text| (name, text)))
-    {
+    for warning in complaints(config.tcp_backlog).into_iter().filter_map(|(_, complaint)| complaint) {
         log::warn!("WARNING {warning}");
     }
     if config.disable_thp && huge_pages_always() && process::disable_huge_pages() {
