@@ -121,6 +121,11 @@ impl Reply {
 
     /// A double; a bulk string in RESP2.
     pub fn double(&mut self, value: f64) {
+        // Most doubles are scores, and most scores are whole: those need no memory to be printed in.
+        let whole = value as i64;
+        if whole as f64 == value && whole.unsigned_abs() < 1 << 53 && (whole != 0 || value.is_sign_positive()) {
+            return if self.resp3 { self.prefixed(b',', whole) } else { self.bulk_int(whole) };
+        }
         let mut text = Vec::with_capacity(32);
         numbers::format_f64(value, &mut text);
         match self.resp3 {
@@ -228,6 +233,20 @@ mod tests {
             write(true),
             "~8\r\n:-7\r\n$4\r\na\r\nb\r\n,1.5\r\n_\r\n#t\r\n%1\r\n=6\r\ntxt:hi\r\n-ERR two  lines\r\n"
         );
+    }
+
+    #[test]
+    fn a_double_is_printed_one_way_whether_it_is_whole_or_not() {
+        let whole = (1u64 << 53) as f64;
+        for value in [0.0, -0.0, 1.0, -7.0, 1.5, 1e15, whole, whole - 1.0, 1e18, 1e21, f64::INFINITY, f64::NAN] {
+            let (mut resp2, mut resp3, mut text) = (Reply::new(false), Reply::new(true), Vec::new());
+            numbers::format_f64(value, &mut text);
+            let text = String::from_utf8(text).unwrap();
+            resp2.double(value);
+            resp3.double(value);
+            assert_eq!(resp2.out, format!("${}\r\n{text}\r\n", text.len()).into_bytes());
+            assert_eq!(resp3.out, format!(",{text}\r\n").into_bytes());
+        }
     }
 
     #[test]
