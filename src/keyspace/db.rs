@@ -68,7 +68,12 @@ impl Db {
 
     /// Puts an entry in; gives back the one it replaces.
     pub fn insert(&mut self, entry: Entry) -> Option<Entry> {
-        let hash = hash(entry.key());
+        self.insert_hashed(hash(entry.key()), entry)
+    }
+
+    /// `insert` where the hash is known.
+    #[inline]
+    pub fn insert_hashed(&mut self, hash: u64, entry: Entry) -> Option<Entry> {
         let expires = entry.expire_ms().is_some();
         if let Some(held) = self.table.get_mut_hashed(hash, entry.key()) {
             let expired_before = held.expire_ms().is_some();

@@ -1,3 +1,7 @@
-//! What leaves the process's memory for good: snapshots (`rdb`). The log on disk is deliberately absent.
+//! What leaves the process's memory for good: snapshots. The log on disk is deliberately absent.
+//!
+//! `rdb` is the format, bytes only; `snapshot` writes the whole data set, `load` reads it.
 
+pub mod load;
 pub mod rdb;
+pub mod snapshot;

@@ -75,7 +75,9 @@ impl fmt::Display for ErrorKind {
 impl fmt::Display for RdbError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.kind)?;
-        if let Some(key) = &self.key {
+        // A sink that refuses says itself what it means.
+        let key = self.key.as_ref().filter(|_| !matches!(self.kind, ErrorKind::Refused(_)));
+        if let Some(key) = key {
             const SHOWN: usize = 128;
             write!(f, ", key '{}'", key[..key.len().min(SHOWN)].escape_ascii())?;
             if key.len() > SHOWN {

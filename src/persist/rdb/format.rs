@@ -95,6 +95,29 @@ pub enum Layout {
     Unsupported,
 }
 
+/// A part of a value in the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    String,
+    Score,
+    /// The kind of the quicklist node that follows.
+    Container,
+}
+
+impl Layout {
+    /// What each element of a value is made of, where a count and so many elements are the value; `None` where one
+    /// string is.
+    pub fn element(self) -> Option<&'static [Part]> {
+        match self {
+            Layout::List | Layout::Set | Layout::QuicklistOfZiplists => Some(&[Part::String]),
+            Layout::Hash => Some(&[Part::String, Part::String]),
+            Layout::ZsetTextScores | Layout::ZsetBinaryScores => Some(&[Part::String, Part::Score]),
+            Layout::Quicklist2 => Some(&[Part::Container, Part::String]),
+            _ => None,
+        }
+    }
+}
+
 /// A row of the table of value types.
 pub struct TypeRow {
     pub id: u8,

@@ -2,24 +2,27 @@
 //! size by whoever has them (a file at start, a socket during a sync), and what they hold goes to a `Sink`.
 //!
 //! ```text
-//! Magic -> Opcode <-> {AuxKey -> AuxValue, Function, Key -> Object}; Opcode -> Footer -> Done
+//! Magic -> Opcode <-> {AuxKey -> AuxValue, Function, Key -> Text | Object | Skip}; Opcode -> Footer -> Done
 //! ```
 //!
 //! A step takes its token whole or leaves it; what a buffer leaves over is a few bytes, carried to the next one.
 //! Strings and collections are taken as they come. The checksum runs once over each buffer, not over each field.
 
 use crate::base::crc64::crc64;
-use crate::types::{CollectionLimits, Value};
+use crate::types::{CollectionLimits, Str, StrRef, Value};
 
 use super::error::{ErrorKind, RdbError};
-use super::format::{self, Family, opcode};
+use super::format::{self, Family, Layout, opcode};
 use super::object::{ObjectReader, Progress};
-use super::strings::{Input, StringReader};
+use super::strings::{Input, RdbString, StringReader};
+use super::verify::Skipper;
 
 const MAGIC_SIZE: usize = 9;
 const FOOTER_SIZE: usize = 8;
 /// More than the longest token that is taken whole, the text of a score.
 const CARRY_WINDOW: usize = 512;
+/// A longer string that was put together here is handed over, not shown.
+const SHOWN_MAX: usize = 1024;
 
 /// What stands beside a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,16 +53,32 @@ pub trait Sink {
     fn function(&mut self, code: &[u8]) -> Result<(), RdbError>;
     /// A key of database `db`. That it may be there already is the sink's matter.
     fn key(&mut self, db: u64, key: &[u8], value: Value, meta: KeyMeta) -> Result<(), RdbError>;
+    /// `key` for a short string, which need not become a value of its own first. `Int` only if the snapshot says so.
+    fn string(&mut self, db: u64, key: &[u8], value: StrRef<'_>, meta: KeyMeta) -> Result<(), RdbError> {
+        let value = match value {
+            StrRef::Int(number) => Str::Int(number),
+            StrRef::Bytes(bytes) => Str::from(bytes.to_vec()),
+        };
+        self.key(db, key, Value::Str(value), meta)
+    }
 }
 
 enum State {
     Magic,
     Opcode,
     AuxKey,
-    AuxValue { name: Vec<u8> },
+    AuxValue {
+        name: Vec<u8>,
+    },
     Function,
-    Key { type_id: u8 },
+    Key {
+        type_id: u8,
+    },
+    /// The value of a key, where it is a string.
+    Text,
     Object(ObjectReader),
+    /// The value of a key, where it is not wanted.
+    Skip(Skipper),
     Footer,
     Done,
     Failed,
@@ -70,6 +89,7 @@ pub struct Loader {
     state: State,
     limits: CollectionLimits,
     verify_checksum: bool,
+    skip_values: bool,
     version: u32,
     family: Family,
     strings: StringReader,
@@ -93,6 +113,7 @@ impl Loader {
             state: State::Magic,
             limits,
             verify_checksum: true,
+            skip_values: false,
             version: 0,
             family: Family::Redis,
             strings: StringReader::default(),
@@ -111,6 +132,12 @@ impl Loader {
     /// Accepts any footer (`rdbchecksum no`).
     pub fn ignore_checksum(mut self) -> Self {
         self.verify_checksum = false;
+        self
+    }
+
+    /// Passes over values: the sink is told all but keys.
+    pub(super) fn skip_values(mut self) -> Self {
+        self.skip_values = true;
         self
     }
 
@@ -155,7 +182,7 @@ impl Loader {
         self.offset
     }
 
-    /// Keys given to the sink so far.
+    /// Keys given to the sink (or passed over) so far.
     pub fn keys_loaded(&self) -> u64 {
         self.keys_loaded
     }
@@ -170,7 +197,7 @@ impl Loader {
     }
 
     fn key_in_work(&self) -> Option<Vec<u8>> {
-        matches!(self.state, State::Object(_)).then(|| self.key.clone())
+        matches!(self.state, State::Text | State::Object(_) | State::Skip(_)).then(|| self.key.clone())
     }
 
     /// Everything before the footer.
@@ -254,6 +281,13 @@ impl Loader {
                 Progress::NeedMore => return Ok(false),
                 Progress::Done(value) => self.object_done(value, sink)?,
             },
+            State::Text => return self.text(input, sink),
+            State::Skip(skipper) => {
+                if !skipper.step(input)? {
+                    return Ok(false);
+                }
+                self.key_done();
+            }
             State::Magic => {
                 let Some(magic) = input.array::<MAGIC_SIZE>() else { return Ok(false) };
                 (self.family, self.version) = read_magic(&magic)?;
@@ -279,6 +313,8 @@ impl Loader {
                 self.key.clear();
                 self.key.extend_from_slice(bytes);
                 match format::layout_of(type_id, self.family) {
+                    Ok(layout) if self.skip_values => State::Skip(Skipper::new(layout)),
+                    Ok(Layout::String) => State::Text,
                     Ok(layout) => State::Object(ObjectReader::new(layout)),
                     Err(kind) => return Err(RdbError { kind, offset: 0, key: Some(self.key.clone()) }),
                 }
@@ -297,16 +333,42 @@ impl Loader {
     }
 
     fn object_done(&mut self, value: Option<Value>, sink: &mut impl Sink) -> Result<(), RdbError> {
-        let meta = std::mem::take(&mut self.meta);
         match value {
             Some(value) => {
-                sink.key(self.db, &self.key, value, meta)?;
-                self.keys_loaded += 1;
+                sink.key(self.db, &self.key, value, self.meta)?;
+                self.key_done();
             }
-            None => self.empty_keys_skipped += 1,
+            None => {
+                self.empty_keys_skipped += 1;
+                self.meta = KeyMeta::default();
+                self.state = State::Opcode;
+            }
         }
-        self.state = State::Opcode;
         Ok(())
+    }
+
+    /// The value of a key that is a string; false when it has not all come.
+    fn text(&mut self, input: &mut Input<'_>, sink: &mut impl Sink) -> Result<bool, RdbError> {
+        let Some(string) = self.strings.read(input)? else { return Ok(false) };
+        let value = match &string {
+            RdbString::Int(number) => StrRef::Int(*number),
+            RdbString::Borrowed(bytes) => StrRef::Bytes(bytes),
+            RdbString::Owned(bytes) => StrRef::Bytes(bytes),
+        };
+        match string {
+            RdbString::Owned(bytes) if bytes.len() > SHOWN_MAX => {
+                sink.key(self.db, &self.key, Value::Str(Str::from(bytes)), self.meta)?;
+            }
+            _ => sink.string(self.db, &self.key, value, self.meta)?,
+        }
+        self.key_done();
+        Ok(true)
+    }
+
+    fn key_done(&mut self) {
+        self.keys_loaded += 1;
+        self.meta = KeyMeta::default();
+        self.state = State::Opcode;
     }
 
     /// An opcode with its operands, or the type of a key; false when they have not all come.

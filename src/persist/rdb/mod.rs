@@ -10,6 +10,7 @@
 //!
 //! - `format`: opcodes, the table of value types, lengths. - `load`: the push parser of a whole file.
 //! - `object`: the push parser of one value. - `ziplist`, `zipmap`: encodings older than version 10.
+//! - `verify`: whether a snapshot is whole and readable, without reading its values.
 //! - `save`: the writer. - `dump`: one value with a footer, for `DUMP` and `RESTORE`.
 //!
 //! Deliberately absent: streams, module values, hash field expiry, functions of the pre-release form.
@@ -22,6 +23,7 @@ mod load;
 mod object;
 mod save;
 mod strings;
+mod verify;
 mod ziplist;
 mod zipmap;
 
@@ -32,3 +34,4 @@ pub use dump::{DumpError, dump_payload, load_dump_payload};
 pub use error::{ErrorKind, RdbError};
 pub use load::{KeyMeta, Loader, Sink};
 pub use save::{SaveOptions, Saver};
+pub use verify::Verifier;

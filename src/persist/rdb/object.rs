@@ -157,9 +157,8 @@ impl ObjectReader {
         let Build::List(list) = &mut self.build else { return Ok(true) };
         let kind = match self.container {
             Some(kind) => kind,
-            None => match input.length()? {
-                Some(kind @ (container::PLAIN | container::PACKED)) => kind,
-                Some(_) => return Err(ErrorKind::Corrupt("unknown quicklist node container")),
+            None => match container_kind(input)? {
+                Some(kind) => kind,
                 None => return Ok(false),
             },
         };
@@ -296,8 +295,16 @@ fn zset_of<'a>(
     Ok((!zset.is_empty()).then_some(Value::ZSet(zset)))
 }
 
+/// The kind of the quicklist node that follows; `None` when it has not all come.
+pub fn container_kind(input: &mut Input<'_>) -> Result<Option<u64>, ErrorKind> {
+    match input.length()? {
+        kind @ (None | Some(container::PLAIN | container::PACKED)) => Ok(kind),
+        Some(_) => Err(ErrorKind::Corrupt("unknown quicklist node container")),
+    }
+}
+
 /// A score in the form of its layout; `None` when it has not all come.
-fn score(layout: Layout, input: &mut Input<'_>) -> Result<Option<f64>, ErrorKind> {
+pub fn score(layout: Layout, input: &mut Input<'_>) -> Result<Option<f64>, ErrorKind> {
     if layout == Layout::ZsetBinaryScores {
         return match input.array().map(f64::from_le_bytes) {
             Some(score) if score.is_nan() => Err(ErrorKind::Corrupt("Zset with NAN score detected")),

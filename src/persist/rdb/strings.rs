@@ -100,13 +100,21 @@ enum Packing {
 }
 
 impl Packing {
+    /// Whether so many bytes can be what is claimed of them.
+    fn check(self, count: usize) -> Result<(), ErrorKind> {
+        match self {
+            Packing::Lzf { unpacked } if unpacked > count.saturating_mul(LZF_RATIO_MAX) => {
+                Err(ErrorKind::Corrupt("impossible length of a compressed string"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn open<'a>(self, bytes: RdbString<'a>) -> Result<RdbString<'a>, ErrorKind> {
         let Packing::Lzf { unpacked } = self else { return Ok(bytes) };
         let mut scratch = itoa::Buffer::new();
         let packed = bytes.bytes(&mut scratch);
-        if unpacked > packed.len().saturating_mul(LZF_RATIO_MAX) {
-            return Err(ErrorKind::Corrupt("impossible length of a compressed string"));
-        }
+        self.check(packed.len())?;
         match lzf::decompress(packed, unpacked) {
             Some(text) if text.len() == unpacked => Ok(RdbString::Owned(text)),
             _ => Err(ErrorKind::Corrupt("invalid LZF compressed string")),
@@ -167,6 +175,40 @@ impl StringReader {
             Some(Partial { bytes, packing, .. }) => packing.open(RdbString::Owned(bytes)).map(Some),
             None => Ok(None),
         }
+    }
+}
+
+/// Passes over strings, across buffers where they do not fit one.
+#[derive(Default)]
+pub struct StringSkipper {
+    /// Bytes still to come of the string in work.
+    left: Option<usize>,
+}
+
+impl StringSkipper {
+    /// Passes over the next string; false when more bytes are needed. Then all that could be taken was taken.
+    pub fn skip(&mut self, input: &mut Input<'_>) -> Result<bool, ErrorKind> {
+        let left = match self.left {
+            Some(left) => left,
+            None => {
+                let start = input.at();
+                match header(input)? {
+                    None => {
+                        input.rewind(start);
+                        return Ok(false);
+                    }
+                    Some(Header::Int(_)) => return Ok(true),
+                    Some(Header::Bytes { count, packing }) => {
+                        packing.check(count)?;
+                        count
+                    }
+                }
+            }
+        };
+        let come = left.min(input.rest().len());
+        input.take(come);
+        self.left = (come < left).then_some(left - come);
+        Ok(self.left.is_none())
     }
 }
 

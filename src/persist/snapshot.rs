@@ -1,0 +1,189 @@
+//! The whole data set as a snapshot, into a file or anything else that takes bytes. Ancestors: rdbSaveRio, rdbSave and
+//! rdbSaveInfoAuxFields of rdb.c.
+//!
+//! Deliberately absent: forks and who waits for them. This runs in the child as well as in the server itself.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::keyspace::Keyspace;
+use crate::types::table::TableEntry;
+
+use super::rdb::{SaveOptions, Saver};
+
+/// The version of Redis whose data sets these are.
+const COMPATIBLE_VERSION: &str = "7.2.4";
+/// After so many bytes a file is forced to disk, so that the end does not wait for all of it.
+const SYNC_STEP: usize = 4 << 20;
+
+/// How to write a snapshot, and what stands in it beside the keys.
+#[derive(Clone, Debug)]
+pub struct SnapshotOptions {
+    /// `rdbcompression`.
+    pub compress: bool,
+    /// `rdbchecksum`.
+    pub checksum: bool,
+    /// `rdb-save-incremental-fsync`; only for files.
+    pub incremental_fsync: bool,
+    /// `rdb-key-save-delay`: microseconds to sleep after each key; if negative, one after each so many keys.
+    pub key_delay_us: i32,
+    /// Fields of the header; see `standard_aux`.
+    pub aux: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Sources of function libraries.
+    pub functions: Vec<Vec<u8>>,
+}
+
+impl Default for SnapshotOptions {
+    fn default() -> Self {
+        SnapshotOptions {
+            compress: true,
+            checksum: true,
+            incremental_fsync: true,
+            key_delay_us: 0,
+            aux: Vec::new(),
+            functions: Vec::new(),
+        }
+    }
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotSummary {
+    pub keys: u64,
+    pub bytes: u64,
+}
+
+/// Where the replication stream stood: its database, its id, its offset.
+pub type ReplicationPoint<'a> = (i64, &'a str, i64);
+
+/// The fields that stock servers put into the header. `now` is in seconds since 1970.
+pub fn standard_aux(replication: Option<ReplicationPoint<'_>>, now: i64, used_memory: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut aux = Vec::new();
+    let mut put = |name: &str, value: &str| aux.push((name.into(), value.into()));
+    put("redis-ver", COMPATIBLE_VERSION);
+    put("redis-bits", &usize::BITS.to_string());
+    put("ctime", &now.to_string());
+    put("used-mem", &used_memory.to_string());
+    if let Some((db, id, offset)) = replication {
+        put("repl-stream-db", &db.to_string());
+        put("repl-id", id);
+        put("repl-offset", &offset.to_string());
+    }
+    put("aof-base", "0");
+    aux
+}
+
+/// Writes all keys, expired ones too: whoever reads them decides.
+pub fn write_snapshot(keys: &Keyspace, out: impl Write, options: &SnapshotOptions) -> io::Result<SnapshotSummary> {
+    let mut out = Counted { out, bytes: 0 };
+    let mut saver = Saver::new(&mut out, SaveOptions { compress: options.compress, checksum: options.checksum });
+    let aux: Vec<(&[u8], &[u8])> = options.aux.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+    saver.header(&aux)?;
+    for code in &options.functions {
+        saver.function(code)?;
+    }
+    let mut pace = Pace { delay_us: options.key_delay_us, keys: 0 };
+    for (id, db) in keys.dbs().iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+        saver.select_db(id as u64, db.len() as u64, db.volatile() as u64)?;
+        for entry in db.iter() {
+            saver.key(entry.key(), entry.value(), entry.expire_ms())?;
+            pace.key_done();
+        }
+    }
+    saver.end()?;
+    Ok(SnapshotSummary { keys: pace.keys, bytes: out.bytes })
+}
+
+/// Writes a snapshot to `name` in `dir`: it is there whole, on disk and in the place of the old one, or not at all.
+pub fn save_to_file(keys: &Keyspace, dir: &Path, name: &str, options: &SnapshotOptions) -> io::Result<SnapshotSummary> {
+    let temp = temp_file(dir, std::process::id());
+    let result = write_file(keys, &temp, options).and_then(|summary| {
+        fs::rename(&temp, dir.join(name))?;
+        File::open(dir)?.sync_all()?;
+        Ok(summary)
+    });
+    if result.is_err() {
+        // It may not even have been made; the first error is the one to tell.
+        let _ = fs::remove_file(&temp);
+    }
+    result
+}
+
+/// Where the process `pid` writes its snapshot before it is whole. Whoever kills that process removes the file.
+pub fn temp_file(dir: &Path, pid: u32) -> PathBuf {
+    dir.join(format!("temp-{pid}.rdb"))
+}
+
+fn write_file(keys: &Keyspace, path: &Path, options: &SnapshotOptions) -> io::Result<SnapshotSummary> {
+    let mut file = File::create(path)?;
+    let summary = if options.incremental_fsync {
+        write_snapshot(keys, Synced { file: &file, unsynced: 0 }, options)?
+    } else {
+        write_snapshot(keys, &mut file, options)?
+    };
+    file.sync_all()?;
+    Ok(summary)
+}
+
+/// Counts keys and sleeps between them, to make a save as slow as a test wants it.
+struct Pace {
+    delay_us: i32,
+    keys: u64,
+}
+
+impl Pace {
+    fn key_done(&mut self) {
+        self.keys += 1;
+        if self.delay_us == 0 {
+            return;
+        }
+        let magnitude = u64::from(self.delay_us.unsigned_abs());
+        if self.delay_us > 0 {
+            std::thread::sleep(Duration::from_micros(magnitude));
+        } else if self.keys.is_multiple_of(magnitude) {
+            std::thread::sleep(Duration::from_micros(1));
+        }
+    }
+}
+
+/// Counts what goes through.
+struct Counted<W> {
+    out: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A file that goes to disk step by step.
+struct Synced<'a> {
+    file: &'a File,
+    unsynced: usize,
+}
+
+impl Write for Synced<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(&bytes[..bytes.len().min(SYNC_STEP)])?;
+        self.unsynced += written;
+        if self.unsynced >= SYNC_STEP {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
