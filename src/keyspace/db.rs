@@ -66,6 +66,12 @@ impl Db {
         self.table.get_mut_hashed(hash, key)
     }
 
+    /// The entry of a key, which is made if there is none. What `make` makes must have no expiry.
+    #[inline]
+    pub fn get_or_insert_with(&mut self, hash: u64, key: &[u8], make: impl FnOnce() -> Entry) -> &mut Entry {
+        self.table.get_or_insert_with(hash, key, make)
+    }
+
     /// Puts an entry in; gives back the one it replaces.
     pub fn insert(&mut self, entry: Entry) -> Option<Entry> {
         self.insert_hashed(hash(entry.key()), entry)

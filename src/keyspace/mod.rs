@@ -378,12 +378,16 @@ macro_rules! typed_access {
             /// The value to change, with the thresholds that apply; begun empty if the key is not there. Whoever
             /// leaves it empty must call `delete_if_empty`.
             pub fn $create(&mut self, key: &[u8]) -> Result<(&mut $kind, &CollectionLimits), WrongType> {
-                if self.write(key).is_none() {
-                    self.insert(key, Value::$kind($kind::new()), None);
+                let hash = hash(key);
+                if self.expire_if_needed(hash, key) {
+                    // Where it was only hidden, it gives way now.
+                    self.dbs[self.selected].remove(key);
                 }
-                let limits = &self.limits;
-                match self.dbs[self.selected].get_mut(key).map(Entry::value_mut) {
-                    Some(ValueMut::$kind(value)) => Ok((value, limits)),
+                let make = || Entry::new(key, Value::$kind($kind::new()), None);
+                let entry = self.dbs[self.selected].get_or_insert_with(hash, key, make);
+                entry.set_access(self.access_clock);
+                match entry.value_mut() {
+                    ValueMut::$kind(value) => Ok((value, &self.limits)),
                     _ => Err(WrongType),
                 }
             }

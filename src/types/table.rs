@@ -288,6 +288,17 @@ impl<T: TableEntry> Table<T> {
         Some(unsafe { &mut *(&raw mut (*place.bucket).slots[place.slot].entry).cast::<T>() })
     }
 
+    /// The entry with this key, which is made, without a mark, if there is none.
+    #[inline]
+    pub fn get_or_insert_with(&mut self, hash: u64, key: &[u8], make: impl FnOnce() -> T) -> &mut T {
+        let place = self.find(hash, key).unwrap_or_else(|| {
+            self.insert_new(hash, make(), false);
+            self.find(hash, key).expect("the entry has just been put in")
+        });
+        // SAFETY: as in `get_mut_hashed`.
+        unsafe { &mut *(&raw mut (*place.bucket).slots[place.slot].entry).cast::<T>() }
+    }
+
     /// Whether there is an entry with this key.
     pub fn contains(&self, key: &[u8]) -> bool {
         self.find(hash(key), key).is_some()

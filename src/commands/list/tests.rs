@@ -264,3 +264,18 @@ fn another_type_is_refused_by_all() {
     }
     assert_eq!(bench.line("rpoplpush none s"), "$-1");
 }
+
+#[test]
+fn a_push_begins_anew_where_a_key_has_expired() {
+    use crate::keyspace::ExpirePolicy;
+    for policy in [ExpirePolicy::Delete, ExpirePolicy::Hide] {
+        let mut bench = Bench::new(ROWS);
+        bench.keys.expire_policy = policy;
+        bench.line("rpush l a b");
+        bench.keys.set_expire(b"l", Some(bench.now - 1));
+        assert_eq!(bench.line("rpush l c"), ":1");
+        assert_eq!(bench.keys.current().volatile(), 0);
+        assert_eq!(bench.keys.expired.len(), usize::from(policy == ExpirePolicy::Delete));
+        assert_eq!(bench.line("lrange l 0 -1"), "*1 $1 c");
+    }
+}
