@@ -137,3 +137,92 @@ pub const ROWS: &[Row<DataFn>] = &[
         subcommands: &[],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::ROWS;
+    use crate::commands::testing::Bench;
+    use crate::keyspace::ExpirePolicy;
+
+    /// What a stock 7.0.15 makes of the string `hello`.
+    const HELLO: &[u8] = b"\x00\x05hello\n\x00cr\xdfve4 \n";
+
+    fn restore(bench: &mut Bench, words: &str) -> String {
+        let mut args: Vec<&[u8]> = vec![b"restore"];
+        args.extend(words.split(' ').map(|word| if word == "HELLO" { HELLO } else { word.as_bytes() }));
+        String::from_utf8_lossy(&bench.run_bytes(&args)).trim_end().to_owned()
+    }
+
+    #[test]
+    fn a_dump_is_what_restore_takes() {
+        let mut bench = Bench::new(ROWS);
+        assert_eq!(bench.run(&["dump", "k"]), "$-1\r\n");
+        assert_eq!(restore(&mut bench, "k 0 HELLO"), "+OK");
+        assert_eq!((bench.dirty, bench.propagated(), bench.events()), (1, None, vec!["restore k".to_owned()]));
+        assert_eq!(bench.run_bytes(&[b"dump", b"k"]), [b"$17\r\n", HELLO, b"\r\n"].concat());
+    }
+
+    #[test]
+    fn a_time_to_live_travels_as_a_moment() {
+        let mut bench = Bench::new(ROWS);
+        bench.now = 1_700_000_000_000;
+        assert_eq!(restore(&mut bench, "k 100000 HELLO replace idletime 5"), "+OK");
+        let travels = bench.effects.replacement().0.to_vec();
+        let tail = b"$7\r\nreplace\r\n$8\r\nidletime\r\n$1\r\n5\r\n$6\r\nABSTTL\r\n";
+        assert!(
+            travels.starts_with(b"*8\r\n$7\r\nrestore\r\n$1\r\nk\r\n$13\r\n1700000100000\r\n")
+                && travels.ends_with(tail)
+        );
+        assert_eq!(bench.keys.peek(b"k").unwrap().expire_ms(), Some(1_700_000_100_000));
+        assert_eq!(restore(&mut bench, "k 1800000000000 HELLO replace absttl"), "+OK");
+        assert_eq!(bench.propagated(), None);
+    }
+
+    #[test]
+    fn what_has_expired_already_deletes_on_a_master_only() {
+        let mut bench = Bench::new(ROWS);
+        for words in ["k 1 HELLO absttl", "k 9223372036854775807 HELLO"] {
+            assert_eq!(restore(&mut bench, words), "+OK");
+            assert_eq!((bench.dirty, bench.keys.total_keys()), (0, 0));
+        }
+        restore(&mut bench, "k 0 HELLO");
+        assert_eq!(restore(&mut bench, "k 1 HELLO absttl replace"), "+OK");
+        assert_eq!(bench.propagated().as_deref(), Some("*2 $3 DEL $1 k"));
+        assert_eq!((bench.dirty, bench.events()), (1, vec!["del k".to_owned()]));
+        bench.keys.expire_policy = ExpirePolicy::Ignore;
+        bench.session.from_master = true;
+        assert_eq!(restore(&mut bench, "k 1 HELLO absttl replace"), "+OK");
+        assert_eq!(bench.keys.total_keys(), 1);
+    }
+
+    #[test]
+    fn errors_come_in_the_order_of_the_stock_server() {
+        let mut bench = Bench::new(ROWS);
+        restore(&mut bench, "k 0 HELLO");
+        for (words, error) in [
+            ("k x bad", "BUSYKEY Target key name already exists."),
+            ("k x bad FOO", "ERR syntax error"),
+            ("n x bad", "ERR value is not an integer or out of range"),
+            ("n -1 bad", "ERR Invalid TTL value, must be >= 0"),
+            ("n 0 bad", "ERR DUMP payload version or checksum are wrong"),
+            ("n 0 HELLO IDLETIME", "ERR syntax error"),
+            ("n 0 HELLO IDLETIME -1", "ERR Invalid IDLETIME value, must be >= 0"),
+            ("n 0 HELLO IDLETIME x", "ERR value is not an integer or out of range"),
+            ("n 0 HELLO FREQ 256", "ERR Invalid FREQ value, must be >= 0 and <= 255"),
+            ("n 0 HELLO FREQ -1", "ERR Invalid FREQ value, must be >= 0 and <= 255"),
+            ("n 0 HELLO FREQ 5 IDLETIME 5", "ERR syntax error"),
+            ("n 0 HELLO IDLETIME 5 FREQ 5", "ERR syntax error"),
+        ] {
+            assert_eq!(restore(&mut bench, words), format!("-{error}"), "{words}");
+            assert_eq!(bench.dirty, 0);
+        }
+    }
+
+    #[test]
+    fn the_idle_time_is_set_against_the_access_clock() {
+        let mut bench = Bench::new(ROWS);
+        bench.keys.access_clock = 3;
+        restore(&mut bench, "k 0 HELLO IDLETIME 5");
+        assert_eq!(bench.keys.peek(b"k").unwrap().access(), (1 << 24) - 2);
+    }
+}

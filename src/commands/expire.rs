@@ -275,3 +275,115 @@ pub const ROWS: &[Row<DataFn>] = &[
         subcommands: &[],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::ROWS;
+    use crate::commands::testing::Bench;
+    use crate::keyspace::ExpirePolicy;
+
+    fn bench() -> Bench {
+        let mut bench = Bench::new(ROWS);
+        bench.now = 1_700_000_000_000;
+        bench.keys.set_str(b"a", b"1", None);
+        bench
+    }
+
+    #[test]
+    fn a_time_travels_as_the_moment_it_means() {
+        let mut bench = bench();
+        for (command, travels) in [
+            ("expire a 100", Some("*3 $9 PEXPIREAT $1 a $13 1700000100000")),
+            ("expire a 200 XX", Some("*4 $9 PEXPIREAT $1 a $13 1700000200000 $2 XX")),
+            ("pexpire a 250000 gt", Some("*4 $9 PEXPIREAT $1 a $13 1700000250000 $2 gt")),
+            ("expireat a 4102444801 GT", Some("*4 $9 PEXPIREAT $1 a $13 4102444801000 $2 GT")),
+            ("pexpireat a 4102444801001 GT", None),
+        ] {
+            assert_eq!(bench.line(command), ":1", "{command}");
+            assert_eq!((bench.propagated().as_deref(), bench.dirty), (travels, 1), "{command}");
+            assert_eq!(bench.events(), ["expire a"]);
+        }
+        assert_eq!(bench.line("persist a"), ":1");
+        assert_eq!((bench.propagated(), bench.dirty, bench.events()), (None, 1, vec!["persist a".to_owned()]));
+        assert_eq!(bench.line("persist a"), ":0");
+        assert_eq!((bench.dirty, bench.events()), (0, vec![]));
+    }
+
+    #[test]
+    fn conditions_compare_with_the_expiry_that_stands() {
+        let mut bench = bench();
+        for (command, reply) in [
+            ("expire a 100 XX", 0),
+            ("expire a 100 GT", 0),
+            ("expire a 100 XX LT", 0),
+            ("expire a 100 LT", 1),
+            ("expire a 50 GT", 0),
+            ("expire a 100 GT", 0),
+            ("expire a 200 LT", 0),
+            ("expire a 100 NX", 0),
+            ("expire a 99 LT XX", 1),
+            ("expire nokey 100", 0),
+            ("persist a", 1),
+            ("expire a 100 NX NX", 1),
+        ] {
+            assert_eq!(bench.line(command), format!(":{reply}"), "{command}");
+            assert_eq!(bench.dirty, reply, "{command}");
+        }
+    }
+
+    #[test]
+    fn errors_come_in_the_order_of_the_stock_server() {
+        let mut bench = bench();
+        let nx = "-ERR NX and XX, GT or LT options at the same time are not compatible";
+        let gt = "-ERR GT and LT options at the same time are not compatible";
+        for (command, error) in [
+            ("expire a x", "-ERR value is not an integer or out of range"),
+            ("expire nokey x", "-ERR value is not an integer or out of range"),
+            ("expire a x FOO", "-ERR Unsupported option FOO"),
+            ("expire a x NX FOO", "-ERR Unsupported option FOO"),
+            ("expire a 100 NX XX", nx),
+            ("expire a 100 GT LT NX", nx),
+            ("expire a 100 LT GT", gt),
+            ("expire a 9223372036854775807", "-ERR invalid expire time in 'expire' command"),
+            ("expire a -9223372036854775808", "-ERR invalid expire time in 'expire' command"),
+            ("pexpire a 9223372036854775807", "-ERR invalid expire time in 'pexpire' command"),
+            ("expireat a 9223372036854775807", "-ERR invalid expire time in 'expireat' command"),
+        ] {
+            assert_eq!(bench.line(command), error, "{command}");
+        }
+        assert_eq!(bench.line("pexpireat a 9223372036854775807"), ":1");
+        assert_eq!(bench.line("pexpiretime a"), ":9223372036854775807");
+        assert_eq!(bench.line("pexpireat a -1 GT"), ":0");
+    }
+
+    #[test]
+    fn a_moment_that_has_passed_deletes_on_a_master_only() {
+        for command in ["expire a 0", "expire a -1", "pexpireat a 1", "expireat a 1700000000 LT"] {
+            let mut master = bench();
+            assert_eq!(master.line(command), ":1");
+            assert_eq!(master.propagated().as_deref(), Some("*2 $3 DEL $1 a"));
+            assert_eq!((master.events(), master.keys.total_keys(), master.dirty), (vec!["del a".to_owned()], 0, 1));
+        }
+        let mut replica = bench();
+        replica.session.from_master = true;
+        replica.keys.expire_policy = ExpirePolicy::Ignore;
+        assert_eq!(replica.line("pexpireat a 1"), ":1");
+        assert_eq!((replica.events(), replica.keys.total_keys()), (vec!["expire a".to_owned()], 1));
+    }
+
+    #[test]
+    fn what_is_left_is_rounded_to_the_nearest_second() {
+        let mut bench = bench();
+        for (command, without) in [("ttl a", -1), ("pttl a", -1), ("expiretime a", -1), ("ttl nokey", -2)] {
+            assert_eq!(bench.line(command), format!(":{without}"));
+        }
+        bench.keys.set_expire(b"a", Some(bench.now + 1499));
+        for (command, reply) in
+            [("ttl a", 1i64), ("pttl a", 1499), ("expiretime a", 1_700_000_001), ("pexpiretime a", 1_700_000_001_499)]
+        {
+            assert_eq!(bench.line(command), format!(":{reply}"), "{command}");
+        }
+        bench.keys.set_expire(b"a", Some(bench.now + 1500));
+        assert_eq!(bench.line("ttl a"), ":2");
+    }
+}

@@ -481,3 +481,7 @@ pub const ROWS: &[Row<DataFn>] = &[
         subcommands: &[],
     },
 ];
+
+#[cfg(test)]
+#[path = "generic_tests.rs"]
+mod tests;

@@ -150,3 +150,46 @@ pub const ROWS: &[Row<DataFn>] = &[Row {
         },
     ],
 }];
+
+#[cfg(test)]
+mod tests {
+    use super::ROWS;
+    use crate::commands::testing::Bench;
+
+    #[test]
+    fn the_inside_of_values() {
+        let mut bench = Bench::new(ROWS);
+        for (key, value) in [
+            ("int", "9999"),
+            ("big", "10000"),
+            ("short", "x"),
+            ("long", "more than forty-four bytes of one string value"),
+        ] {
+            bench.keys.set_str(key.as_bytes(), value.as_bytes(), None);
+        }
+        for (command, reply) in [
+            ("object encoding int", "$3 int"),
+            ("object ENCODING short", "$6 embstr"),
+            ("object encoding long", "$3 raw"),
+            ("object encoding nokey", "$-1"),
+            ("object refcount int", ":2147483647"),
+            ("object refcount big", ":1"),
+            ("object refcount long", ":1"),
+            ("object freq nokey", "$-1"),
+        ] {
+            assert_eq!(bench.line(command), reply, "{command}");
+        }
+        assert!(bench.line("object freq int").starts_with("-ERR An LFU maxmemory policy is not selected, access freq"));
+        assert!(bench.line("object help").starts_with("*15 +OBJECT <subcommand>"));
+    }
+
+    #[test]
+    fn the_idle_time_is_counted_across_the_clocks_wrap() {
+        let mut bench = Bench::new(ROWS);
+        bench.keys.access_clock = (1 << 24) - 2;
+        bench.keys.set_str(b"k", b"v", None);
+        bench.keys.access_clock = 3;
+        assert_eq!(bench.line("object idletime k"), ":5");
+        assert_eq!(bench.line("object idletime k"), ":5", "asking is no access");
+    }
+}
