@@ -12,6 +12,7 @@ pub mod error;
 pub mod expire;
 pub mod generic;
 pub mod hash;
+pub mod keys_of;
 pub mod list;
 pub mod object;
 mod sample;
