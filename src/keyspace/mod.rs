@@ -404,10 +404,10 @@ impl Keyspace {
     /// Takes the key out if its collection has become empty; returns whether it did.
     pub fn delete_if_empty(&mut self, key: &[u8]) -> bool {
         let empty = match self.current().get(key).map(Entry::value) {
-            Some(ValueRef::List(list)) => list.len() == 0,
-            Some(ValueRef::Set(set)) => set.len() == 0,
-            Some(ValueRef::Hash(hash)) => hash.len() == 0,
-            Some(ValueRef::ZSet(zset)) => zset.len() == 0,
+            Some(ValueRef::List(list)) => list.is_empty(),
+            Some(ValueRef::Set(set)) => set.is_empty(),
+            Some(ValueRef::Hash(hash)) => hash.is_empty(),
+            Some(ValueRef::ZSet(zset)) => zset.is_empty(),
             _ => false,
         };
         if empty {
