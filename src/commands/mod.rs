@@ -10,6 +10,7 @@ pub mod dump;
 pub mod effects;
 pub mod error;
 pub mod expire;
+pub mod expiry;
 pub mod generic;
 pub mod hash;
 pub mod keys_of;
