@@ -20,6 +20,7 @@ mod sample;
 pub mod scan;
 pub mod set;
 pub mod sort;
+pub mod string;
 #[cfg(test)]
 pub mod testing;
 pub mod zset;
