@@ -22,7 +22,8 @@ fn check(bench: &mut Bench, script: &str) {
         let reply = bench.line(command);
         let sent = bench.propagated().unwrap_or_default();
         let words: Vec<&str> = sent.split(' ').filter(|word| !word.starts_with(['*', '$'])).collect();
-        let found = format!("{reply} | {} | {} | {}", bench.dirty, words.join(" "), bench.events().join(","));
+        let events = bench.events().join(",");
+        let found = format!("{reply} | {} | {} | {events}", bench.dirty, words.join(" "));
         let tidy = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(tidy(&found), tidy(expected), "{line}");
     }
