@@ -21,6 +21,8 @@ pub struct RequestLimits {
     pub bulk_len_max: u64,
     /// Whether the client has authenticated.
     pub authenticated: bool,
+    /// Whether long arguments get memory of their own. A master's stream is kept whole, for it travels on.
+    pub big_arguments: bool,
 }
 
 /// Where one argument stands: bytes of the buffer, or an owned argument's number.
@@ -367,7 +369,7 @@ fn parse_arguments(bytes: &[u8], state: &mut ParseState, limits: RequestLimits) 
             continue;
         }
         let Some(end) = state.pos.checked_add(len + 2).filter(|&end| end <= bytes.len()) else {
-            if len >= BIG_ARGUMENT {
+            if len >= BIG_ARGUMENT && limits.big_arguments {
                 begin_big(bytes, state, len);
                 if finish_big(bytes, state) {
                     continue;
@@ -559,7 +561,7 @@ mod tests {
     use super::*;
     use crate::base::rng::Rng;
 
-    const LIMITS: RequestLimits = RequestLimits { bulk_len_max: 512 << 20, authenticated: true };
+    const LIMITS: RequestLimits = RequestLimits { bulk_len_max: 512 << 20, authenticated: true, big_arguments: true };
 
     /// Feeds `stream` in pieces as a socket would, and collects all commands.
     fn feed(stream: &[u8], mut piece: impl FnMut() -> usize) -> Result<Vec<Vec<Vec<u8>>>, ProtocolError> {

@@ -1,4 +1,281 @@
-//! The daemon: how it starts, and what it says while it runs.
+//! The house: the state of the server, its loop, and the one list of procedures that events may start (= server.c).
+//!
+//! `Server` owns siblings and lends them side by side. Each file here adds one concern as methods: `networking`
+//! (connections), `dispatch` (commands), `snapshot` (the child that saves), `loading`, `repl_master` and
+//! `repl_replica` (the two ends of replication), `cron` (time), `admin/` (commands about the house).
 
+pub mod admin;
+pub mod client;
+pub mod cron;
+pub mod dispatch;
+pub mod listen;
+pub mod loading;
 pub mod logging;
+pub mod networking;
+pub mod repl_master;
+pub mod repl_replica;
+pub mod shutdown;
+pub mod snapshot;
 pub mod startup;
+pub mod stats;
+pub mod table;
+
+pub use crate::base::clock::ticks;
+pub use client::{Client, ClientId, Clients};
+
+use crate::base::clock::Clock;
+use crate::base::rng::Rng;
+use crate::commands::ctx::Limits;
+use crate::commands::effects::Effects;
+use crate::config::Config;
+use crate::keyspace::{Db, Keyspace};
+use crate::reactor::{EventLoop, Fired};
+use crate::resp::request::Batch;
+use crate::types::CollectionLimits;
+use loading::LoadJob;
+use repl_master::Repl;
+use snapshot::Snapshot;
+use stats::Stats;
+use std::io;
+use table::CommandTable;
+
+/// Every door of the house: what an event may start. The names are those of the C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Procedure {
+    /// A listener has connections to take.
+    AcceptHandler(usize),
+    /// A client has sent something.
+    ReadQueryFromClient(ClientId),
+    /// A client's socket has room again.
+    SendReplyToClient(ClientId),
+    /// A replica's socket has room again: for the snapshot, or for the stream.
+    SendBulkToSlave(ClientId),
+    /// The child that makes a diskless snapshot has written.
+    ReadSnapshotPipe,
+    /// The child has told how it fared, or is gone.
+    ReadChildInfo,
+    /// Something happened on the link to our master, before the snapshot.
+    SyncWithMaster,
+    /// The snapshot comes in from our master.
+    ReadSyncBulkPayload,
+    /// The next slice of a load.
+    LoadSlice,
+    /// Ten times a second, or as often as `hz` says.
+    ServerCron,
+}
+
+/// The server.
+pub struct Server {
+    /// The settings.
+    pub config: Config,
+    /// Where time comes from.
+    pub clock: Clock,
+    /// Where chance comes from.
+    pub rng: Rng,
+    /// The reactor.
+    pub event_loop: EventLoop<Procedure>,
+    /// The sockets that take connections.
+    pub listeners: Vec<listen::Waiting>,
+    /// A listener could not accept for want of descriptors; cron tries again.
+    pub accept_again: bool,
+    /// Who is connected.
+    pub clients: Clients,
+    /// The data.
+    pub keys: Keyspace,
+    /// What follows from the command that runs.
+    pub effects: Effects,
+    /// Limits that commands hold to.
+    pub limits: Limits,
+    /// The command table.
+    pub table: CommandTable,
+    /// Counters.
+    pub stats: Stats,
+    /// Both ends of replication.
+    pub repl: Repl,
+    /// The snapshot child and what became of its predecessors.
+    pub snapshot: Snapshot,
+    /// The load that goes on.
+    pub loading: Option<Box<LoadJob>>,
+    /// Databases that are being freed in slices.
+    pub dying_dbs: Vec<Db>,
+    /// Nothing is amiss that a command would have to be refused for.
+    pub calm: bool,
+    /// Whether a transaction's commands are running.
+    pub exec_depth: usize,
+    /// What a transaction has to propagate: bytes, how many commands, and the database of the last.
+    pub transaction: repl_master::Outbox,
+    /// Where the reply of the command that runs begins in its client's output.
+    pub reply_start: usize,
+    /// Processor ticks in a microsecond, as measured.
+    pub ticks_per_us: f64,
+    /// When the server started, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// The number that tells this run from others.
+    pub run_id: String,
+    /// Turns of cron since the start.
+    pub cron_loops: u64,
+    /// Active expiry may be switched off by DEBUG.
+    pub active_expire: bool,
+    /// Set when the loop is to end, with the exit code.
+    pub exit_code: Option<i32>,
+    /// A shutdown waits for something, such as replicas that lag.
+    pub shutdown: Option<shutdown::PendingShutdown>,
+    tick_mark: Option<(u64, u64)>,
+    read_buffer: Vec<u8>,
+    batch: Batch,
+    spare_outputs: Vec<Vec<u8>>,
+    pending_writes: Vec<ClientId>,
+    closing: Vec<ClientId>,
+}
+
+impl Server {
+    /// A server with these settings, listening, its data not loaded yet.
+    pub fn new(config: Config) -> io::Result<Self> {
+        let clock = Clock::System;
+        let mut rng = Rng::from_os();
+        let keys = Keyspace::new(config.databases as usize, Rng::new(rng.next_u64()));
+        let run_id = String::from_utf8_lossy(&rng.hex::<40>()).into_owned();
+        let repl = Repl::new(&config, &mut rng);
+        let now = clock.unix_ms();
+        let mut server = Server {
+            event_loop: EventLoop::new(1024)?,
+            listeners: Vec::new(),
+            accept_again: false,
+            clients: Clients::default(),
+            keys,
+            effects: Effects::default(),
+            limits: Limits { string_len_max: config.proto_max_bulk_len },
+            table: CommandTable::new(),
+            stats: Stats::default(),
+            repl,
+            snapshot: Snapshot::new(now / 1000),
+            loading: None,
+            dying_dbs: Vec::new(),
+            calm: true,
+            exec_depth: 0,
+            transaction: repl_master::Outbox::default(),
+            reply_start: 0,
+            ticks_per_us: measure_ticks(&clock),
+            started_ms: now,
+            run_id,
+            cron_loops: 0,
+            active_expire: true,
+            exit_code: None,
+            shutdown: None,
+            tick_mark: None,
+            read_buffer: Vec::with_capacity(128 * 1024),
+            batch: Batch::default(),
+            spare_outputs: Vec::new(),
+            pending_writes: Vec::new(),
+            closing: Vec::new(),
+            config,
+            clock,
+            rng,
+        };
+        server.apply_limits();
+        server.update_time();
+        server.update_calm();
+        server.listen()?;
+        server.event_loop.create_time_event(&server.clock, 1, Procedure::ServerCron);
+        Ok(server)
+    }
+
+    /// Takes the thresholds over from the configuration.
+    pub fn apply_limits(&mut self) {
+        let config = &self.config;
+        self.limits.string_len_max = config.proto_max_bulk_len;
+        self.keys.limits = CollectionLimits {
+            list_max_listpack_size: config.list_max_listpack_size,
+            list_compress_depth: config.list_compress_depth,
+            set_max_intset_entries: config.set_max_intset_entries as usize,
+            set_max_listpack_entries: config.set_max_listpack_entries as usize,
+            set_max_listpack_value: config.set_max_listpack_value as usize,
+            hash_max_listpack_entries: config.hash_max_listpack_entries as usize,
+            hash_max_listpack_value: config.hash_max_listpack_value as usize,
+            zset_max_listpack_entries: config.zset_max_listpack_entries as usize,
+            zset_max_listpack_value: config.zset_max_listpack_value as usize,
+        };
+    }
+
+    /// Looks at the clock for the commands that come next.
+    #[inline]
+    pub fn update_time(&mut self) {
+        self.keys.now = self.clock.unix_ms();
+        self.keys.access_clock = (self.keys.now / 1000) as u32 & 0xff_ffff;
+    }
+
+    /// Runs until somebody asks it to end; returns the exit code.
+    pub fn run(&mut self) -> i32 {
+        let mut fired = Vec::new();
+        loop {
+            self.before_sleep();
+            if let Some(code) = self.exit_code {
+                return code;
+            }
+            fired.clear();
+            if let Err(error) = self.event_loop.poll(&self.clock, &mut fired) {
+                log::error!("Waiting for events: {error}");
+                return 1;
+            }
+            let start = ticks();
+            for &event in &fired {
+                match event {
+                    Fired::File(_, procedure) | Fired::Time(procedure) => self.dispatch(procedure),
+                }
+            }
+            self.event_loop.settle();
+            let turn = ticks().wrapping_sub(start) as f64 / self.ticks_per_us;
+            self.stats.note_turn(turn as u64);
+        }
+    }
+
+    /// The list of all doors.
+    fn dispatch(&mut self, procedure: Procedure) {
+        match procedure {
+            Procedure::ReadQueryFromClient(id) => self.read_query_from_client(id),
+            Procedure::SendReplyToClient(id) => self.send_reply_to_client(id),
+            Procedure::AcceptHandler(listener) => self.accept_handler(listener),
+            Procedure::SendBulkToSlave(id) => self.send_bulk_to_slave(id),
+            Procedure::ReadSnapshotPipe => self.read_snapshot_pipe(),
+            Procedure::ReadChildInfo => self.read_child_info(),
+            Procedure::SyncWithMaster => self.sync_with_master(),
+            Procedure::ReadSyncBulkPayload => self.read_sync_bulk_payload(),
+            Procedure::LoadSlice => self.load_slice(),
+            Procedure::ServerCron => self.server_cron(),
+        }
+    }
+
+    /// What is due after each turn, before the loop waits: deletions of expired keys travel, replicas and clients are
+    /// written to, marked clients are closed.
+    fn before_sleep(&mut self) {
+        self.propagate_expired();
+        if !self.keys.touched_watchers.is_empty() {
+            self.touch_watchers();
+        }
+        self.start_waiting_sync();
+        self.feed_replicas();
+        self.handle_clients_with_pending_writes();
+        self.free_closing_clients();
+    }
+
+    /// Microseconds that so many processor ticks took.
+    pub fn ticks_to_us(&self, ticks: u64) -> u64 {
+        (ticks as f64 / self.ticks_per_us) as u64
+    }
+
+    /// The output of a client, to write a reply to. A client that is gone has none.
+    pub fn reply(&mut self, id: ClientId) -> Option<&mut crate::resp::reply::Reply> {
+        self.clients.get_mut(id).map(|client| &mut client.reply)
+    }
+}
+
+/// Compares the processor's counter with the clock for a fifth of a millisecond; cron refines it later.
+fn measure_ticks(clock: &Clock) -> f64 {
+    let (start_us, start_ticks) = (clock.monotonic_us(), ticks());
+    loop {
+        let elapsed = clock.monotonic_us() - start_us;
+        if elapsed >= 200 {
+            return (ticks().wrapping_sub(start_ticks) as f64 / elapsed as f64).max(1e-3);
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Commands of a connection: PING, AUTH, HELLO, SELECT, QUIT, RESET.
+
+use crate::commands::command::{Row, category, flag};
+use crate::commands::{CommandError, error};
+use crate::commands::ctx::{integer, is_option};
+use crate::resp::request::Argv;
+use crate::server::client::ReplyMode;
+use crate::server::table::HouseFn;
+use crate::server::{ClientId, Server};
+
+type Done = Result<(), CommandError>;
+
+/// The rows of this family.
+pub const ROWS: &[Row<HouseFn>] = &[
+    Row {
+        name: "ping", arity: -1,
+        flags: flag::FAST,
+        categories: category::CONNECTION,
+        keys: &[],
+        group: "connection", since: "1.0.0", summary: "Ping the server",
+        run: Some(ping),
+        subcommands: &[],
+    },
+    Row {
+        name: "auth", arity: -2,
+        flags: flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY,
+        categories: category::CONNECTION,
+        keys: &[],
+        group: "connection", since: "1.0.0", summary: "Authenticate to the server",
+        run: Some(auth),
+        subcommands: &[],
+    },
+    Row {
+        name: "hello", arity: -1,
+        flags: flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY,
+        categories: category::CONNECTION,
+        keys: &[],
+        group: "connection", since: "6.0.0", summary: "Handshake with Redis",
+        run: Some(hello),
+        subcommands: &[],
+    },
+    Row {
+        name: "select", arity: 2,
+        flags: flag::LOADING | flag::STALE | flag::FAST,
+        categories: category::CONNECTION,
+        keys: &[],
+        group: "connection", since: "1.0.0", summary: "Change the selected database for the current connection",
+        run: Some(select),
+        subcommands: &[],
+    },
+    Row {
+        name: "quit", arity: -1,
+        flags: flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY,
+        categories: category::CONNECTION,
+        keys: &[],
+        group: "connection", since: "1.0.0", summary: "Close the connection",
+        run: Some(quit),
+        subcommands: &[],
+    },
+    Row {
+        name: "reset", arity: 1,
+        flags: flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY,
+        categories: category::CONNECTION,
+        keys: &[],
+        group: "connection", since: "6.2.0", summary: "Reset the connection",
+        run: Some(reset),
+        subcommands: &[],
+    },
+];
+
+fn ping(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
+    if argv.len() > 2 {
+        return Err(CommandError::wrong_arity("ping"));
+    }
+    if let Some(reply) = server.reply(id) {
+        match argv.get(1) {
+            Some(message) => reply.bulk(message),
+            None => reply.out.extend_from_slice(b"+PONG\r\n"),
+        }
+    }
+    Ok(())
+}
+
+/// Whether these are the name and the password of the default user.
+fn credentials_fit(server: &Server, user: &[u8], password: &[u8]) -> bool {
+    // Comparing every byte whatever the outcome tells nothing by the time it takes.
+    let wanted = &server.config.requirepass;
+    let differences = wanted.iter().zip(password).fold(0, |sum, (a, b)| sum | (a ^ b));
+    let fits = wanted.len() == password.len() && differences == 0;
+    user == b"default" && (wanted.is_empty() || fits)
+}
+
+const WRONG_PASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+
+fn auth(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
+    if argv.len() > 3 {
+        return Err(error::SYNTAX);
+    }
+    if argv.len() == 2 && server.config.requirepass.is_empty() {
+        return Err(CommandError::new(
+            "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
+        ));
+    }
+    let (user, password) = if argv.len() == 3 { (argv.at(1), argv.at(2)) } else { (b"default".as_slice(), argv.at(1)) };
+    if !credentials_fit(server, user, password) {
+        return Err(CommandError::new(WRONG_PASS));
+    }
+    if let Some(client) = server.clients.get_mut(id) {
+        client.authenticated = true;
+        client.reply.ok();
+    }
+    Ok(())
+}
+
+/// What HELLO was asked for.
+struct Hello<'a> {
+    protocol: Option<i64>,
+    credentials: Option<(&'a [u8], &'a [u8])>,
+    name: Option<&'a [u8]>,
+}
+
+fn parse_hello(argv: Argv<'_>) -> Result<Hello<'_>, CommandError> {
+    let mut hello = Hello { protocol: None, credentials: None, name: None };
+    if let Some(version) = argv.get(1) {
+        let version =
+            integer(version).map_err(|_| CommandError::new("ERR Protocol version is not an integer or out of range"))?;
+        if !(2..=3).contains(&version) {
+            return Err(CommandError::new("NOPROTO unsupported protocol version"));
+        }
+        hello.protocol = Some(version);
+    }
+    let mut at = 2;
+    while at < argv.len() {
+        let more = argv.len() - at - 1;
+        if is_option(argv.at(at), "AUTH") && more >= 2 {
+            hello.credentials = Some((argv.at(at + 1), argv.at(at + 2)));
+            at += 3;
+        } else if is_option(argv.at(at), "SETNAME") && more >= 1 {
+            hello.name = Some(argv.at(at + 1));
+            at += 2;
+        } else {
+            let shown = String::from_utf8_lossy(argv.at(at)).into_owned();
+            return Err(CommandError::new(format!("ERR Syntax error in HELLO option '{shown}'")));
+        }
+    }
+    Ok(hello)
+}
+
+/// A name for CLIENT SETNAME and HELLO: no blanks, no line breaks.
+pub fn check_client_name(name: &[u8]) -> Done {
+    if name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+        return Ok(());
+    }
+    Err(CommandError::new("ERR Client names cannot contain spaces, newlines or special characters."))
+}
+
+fn hello(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
+    let asked = parse_hello(argv)?;
+    if let Some((user, password)) = asked.credentials {
+        if !credentials_fit(server, user, password) {
+            return Err(CommandError::new(WRONG_PASS));
+        }
+        if let Some(client) = server.clients.get_mut(id) {
+            client.authenticated = true;
+        }
+    }
+    let role = if server.repl.is_replica() { "replica" } else { "master" };
+    let Some(client) = server.clients.get_mut(id) else { return Ok(()) };
+    if !client.authenticated {
+        return Err(CommandError::new(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+        ));
+    }
+    if let Some(name) = asked.name {
+        check_client_name(name)?;
+        client.name = name.to_vec();
+    }
+    if let Some(version) = asked.protocol {
+        client.reply.resp3 = version == 3;
+    }
+    let resp3 = client.reply.resp3;
+    let reply = &mut client.reply;
+    reply.map(7);
+    reply.bulk(b"server");
+    reply.bulk(b"redis");
+    reply.bulk(b"version");
+    reply.bulk(crate::server::startup::REDIS_VERSION.as_bytes());
+    reply.bulk(b"proto");
+    reply.int(if resp3 { 3 } else { 2 });
+    reply.bulk(b"id");
+    reply.int(id.number as i64);
+    reply.bulk(b"mode");
+    reply.bulk(b"standalone");
+    reply.bulk(b"role");
+    reply.bulk(role.as_bytes());
+    reply.bulk(b"modules");
+    reply.array(0);
+    Ok(())
+}
+
+fn select(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
+    let index = integer(argv.at(1)).map_err(|_| CommandError::new("ERR invalid DB index"))?;
+    let count = server.keys.database_count();
+    let Some(client) = server.clients.get_mut(id) else { return Ok(()) };
+    match usize::try_from(index) {
+        Ok(index) if index < count => {
+            client.session.db = index;
+            client.reply.ok();
+            Ok(())
+        }
+        _ => Err(error::DB_OUT_OF_RANGE),
+    }
+}
+
+fn quit(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
+    if let Some(client) = server.clients.get_mut(id) {
+        client.reply.ok();
+        client.close_after_reply = true;
+    }
+    Ok(())
+}
+
+fn reset(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
+    if server.clients.get(id).is_some_and(|client| client.replica.is_some() || client.is_master()) {
+        return Err(CommandError::new("ERR can only reset normal client connections"));
+    }
+    server.unwatch_all(id);
+    let no_password = server.config.requirepass.is_empty();
+    if let Some(client) = server.clients.get_mut(id) {
+        client.multi = None;
+        client.reply.resp3 = false;
+        client.session.db = 0;
+        client.name.clear();
+        client.reply_mode = ReplyMode::On;
+        client.no_evict = false;
+        client.no_touch = false;
+        client.authenticated = no_password;
+        client.reply.status("RESET");
+    }
+    Ok(())
+}

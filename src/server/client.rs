@@ -1,0 +1,189 @@
+//! A connected client: its connection, its session, what it sent and what it is to be sent (= struct client).
+
+use crate::commands::Session;
+use crate::reactor::{FileId, Transport};
+use crate::replication::master::{Replica, ReplicaIntroduction};
+use crate::resp::reply::Reply;
+use crate::resp::request::{OwnedArgv, ParseState};
+use slab::Slab;
+
+/// Names one client for good: a slot, and the number of the client in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientId {
+    /// Index into the slab.
+    pub slot: usize,
+    /// The client's number, never used twice.
+    pub number: u64,
+}
+
+/// What CLIENT REPLY asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyMode {
+    /// Every command is answered.
+    #[default]
+    On,
+    /// None is.
+    Off,
+    /// The next one is not.
+    SkipNext,
+    /// The one that runs now is not.
+    SkipThis,
+}
+
+/// The commands queued since MULTI.
+#[derive(Debug, Default)]
+pub struct Multi {
+    /// Each command's index in the table, with its arguments.
+    pub queued: Vec<(usize, OwnedArgv)>,
+    /// A command could not be queued, so EXEC will refuse.
+    pub broken: bool,
+}
+
+/// One client.
+#[derive(Debug)]
+pub struct Client {
+    /// The connection.
+    pub transport: Transport,
+    /// Its registration with the reactor.
+    pub file: FileId,
+    /// What commands see.
+    pub session: Session,
+    /// What is to be sent.
+    pub reply: Reply,
+    /// How much of `reply` is sent.
+    pub sent: usize,
+    /// Bytes that came and are no whole command yet.
+    pub input: Vec<u8>,
+    /// How far the parser has come in them.
+    pub parse: ParseState,
+    /// The client is on the list of those to write to.
+    pub pending_write: bool,
+    /// It is to be closed before the next turn.
+    pub closing: bool,
+    /// It is to be closed once its replies are sent.
+    pub close_after_reply: bool,
+    /// It has given the password, or none is needed.
+    pub authenticated: bool,
+    /// CLIENT REPLY.
+    pub reply_mode: ReplyMode,
+    /// CLIENT SETNAME.
+    pub name: Vec<u8>,
+    /// CLIENT SETINFO lib-name and lib-ver.
+    pub library: (Vec<u8>, Vec<u8>),
+    /// CLIENT NO-EVICT.
+    pub no_evict: bool,
+    /// CLIENT NO-TOUCH.
+    pub no_touch: bool,
+    /// The transaction being gathered.
+    pub multi: Option<Box<Multi>>,
+    /// The keys it watches, with their databases.
+    pub watched: Vec<(usize, Vec<u8>)>,
+    /// One of them has changed, so EXEC will do nothing.
+    pub watch_touched: bool,
+    /// The last command's index in the table.
+    pub last_command: Option<usize>,
+    /// When it connected, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// When it last sent or took anything, in milliseconds since 1970.
+    pub last_active_ms: i64,
+    /// Since when its output is over the soft limit, in seconds since 1970.
+    pub soft_limit_since_s: Option<i64>,
+    /// The peer's address as shown.
+    pub peer_name: String,
+    /// Our address as shown.
+    pub local_name: String,
+    /// It is a replica of ours.
+    pub replica: Option<Box<Replica>>,
+    /// What it told of itself by REPLCONF.
+    pub introduction: ReplicaIntroduction,
+    /// Bytes read from it.
+    pub bytes_in: u64,
+    /// Bytes written to it.
+    pub bytes_out: u64,
+}
+
+impl Client {
+    /// Bytes to be sent, the stream of a replica not counted.
+    pub fn output_len(&self) -> usize {
+        self.reply.out.len() - self.sent
+    }
+
+    /// Whether this is our link to a master.
+    pub fn is_master(&self) -> bool {
+        self.session.from_master
+    }
+
+    /// Its id.
+    pub fn id(&self, slot: usize) -> ClientId {
+        ClientId { slot, number: self.session.id }
+    }
+}
+
+/// All connected clients.
+#[derive(Default)]
+pub struct Clients {
+    slab: Slab<Client>,
+    last_number: u64,
+}
+
+impl Clients {
+    /// A number for a new client.
+    pub fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    /// The slot that `insert` will use next.
+    pub fn vacant_slot(&self) -> usize {
+        self.slab.vacant_key()
+    }
+
+    /// Takes a client in.
+    pub fn insert(&mut self, client: Client) -> ClientId {
+        let number = client.session.id;
+        ClientId { slot: self.slab.insert(client), number }
+    }
+
+    /// Takes a client out.
+    pub fn remove(&mut self, id: ClientId) -> Option<Client> {
+        self.get(id)?;
+        Some(self.slab.remove(id.slot))
+    }
+
+    /// The client, if it is still there.
+    #[inline]
+    pub fn get(&self, id: ClientId) -> Option<&Client> {
+        self.slab.get(id.slot).filter(|client| client.session.id == id.number)
+    }
+
+    /// The client to change, if it is still there.
+    #[inline]
+    pub fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
+        self.slab.get_mut(id.slot).filter(|client| client.session.id == id.number)
+    }
+
+    /// The client with this number.
+    pub fn by_number(&self, number: u64) -> Option<ClientId> {
+        self.iter().find(|(id, _)| id.number == number).map(|(id, _)| id)
+    }
+
+    /// All clients.
+    pub fn iter(&self) -> impl Iterator<Item = (ClientId, &Client)> {
+        self.slab.iter().map(|(slot, client)| (client.id(slot), client))
+    }
+
+    /// All clients, to change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (ClientId, &mut Client)> {
+        self.slab.iter_mut().map(|(slot, client)| (client.id(slot), client))
+    }
+
+    /// How many clients there are.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+}

@@ -1,0 +1,107 @@
+//! What happens by the clock: expiry, timeouts, save points, replication's own second (= serverCron).
+
+use super::{ClientId, Procedure, Server, ticks};
+use crate::base::memory;
+use crate::reactor::Interest;
+
+/// The part of a cron interval that the active expiry may take, in percent.
+const EXPIRE_CPU_PERCENT: u64 = 25;
+/// Entries of a dying database that are freed in one turn of cron.
+const FREE_PER_CRON: usize = 20_000;
+
+impl Server {
+    /// Runs `hz` times a second.
+    pub(super) fn server_cron(&mut self) {
+        self.update_time();
+        let hz = u64::from(self.config.hz.clamp(1, 500));
+        self.event_loop.create_time_event(&self.clock, 1000 / hz, Procedure::ServerCron);
+        self.cron_loops += 1;
+        self.stats.sample(self.clock.monotonic_us());
+        if self.cron_loops % hz == 1 || hz == 1 {
+            self.each_second();
+        }
+        self.check_signals();
+        self.continue_shutdown();
+        if self.active_expire && !self.repl.is_replica() && self.loading.is_none() {
+            let effort = u64::from(self.config.active_expire_effort.saturating_sub(1));
+            let budget_us = 1_000_000 / hz * (EXPIRE_CPU_PERCENT + 2 * effort) / 100;
+            self.keys.expire_policy = crate::keyspace::ExpirePolicy::Delete;
+            self.keys.active_expire_cycle(&self.clock, budget_us);
+            self.propagate_expired();
+        }
+        self.free_dying_dbs();
+        self.reap_child();
+        self.save_if_due();
+        self.accept_again_if_needed();
+        self.stats.peak_memory = self.stats.peak_memory.max(memory::used_memory());
+    }
+
+    fn each_second(&mut self) {
+        self.clients_cron();
+        self.replication_cron();
+        self.event_loop_ticks();
+    }
+
+    /// Refines the length of a tick: the longer the measured time, the better.
+    fn event_loop_ticks(&mut self) {
+        let now = (self.clock.monotonic_us(), ticks());
+        if let Some((us, old)) = self.tick_mark.replace(now)
+            && now.0 > us + 100_000
+        {
+            self.ticks_per_us = (now.1.wrapping_sub(old) as f64 / (now.0 - us) as f64).max(1e-3);
+        }
+    }
+
+    /// Closes clients that are idle for too long or over their soft limit for too long.
+    fn clients_cron(&mut self) {
+        let timeout_ms = i64::from(self.config.timeout) * 1000;
+        let now = self.keys.now;
+        let idle: Vec<ClientId> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| {
+                timeout_ms > 0
+                    && client.replica.is_none()
+                    && !client.is_master()
+                    && now - client.last_active_ms > timeout_ms
+            })
+            .map(|(id, _)| id)
+            .collect();
+        for id in idle {
+            log::debug!("Closing idle client");
+            self.close_client(id);
+        }
+        let writing: Vec<ClientId> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.output_len() > 0 || client.replica.is_some())
+            .map(|(id, _)| id)
+            .collect();
+        for id in writing {
+            self.check_output_limits(id);
+        }
+    }
+
+    /// Frees databases that were flushed asynchronously, or replaced by a load, a slice at a time.
+    fn free_dying_dbs(&mut self) {
+        if let Some(db) = self.dying_dbs.last_mut()
+            && !db.drop_some(FREE_PER_CRON)
+        {
+            self.dying_dbs.pop();
+        }
+    }
+
+    /// Tries listeners again that could not accept for want of descriptors.
+    fn accept_again_if_needed(&mut self) {
+        if std::mem::take(&mut self.accept_again) {
+            for listener in 0..self.listeners.len() {
+                self.accept_handler(listener);
+            }
+        }
+    }
+
+    /// Takes a file out of the reactor's care that reads no more.
+    pub(super) fn stop_reading(&mut self, file: crate::reactor::FileId) {
+        self.event_loop.delete_file_event(file, Interest::Readable);
+    }
+}

@@ -1,0 +1,375 @@
+//! From a command's arguments to its effects: `process_command` asks whether it may run, `call` runs it and does, in
+//! one place, what follows from a change.
+
+use super::client::{ClientId, Multi, ReplyMode};
+use super::table::{Run, Special};
+use super::{Server, ticks};
+use crate::commands::command::flag;
+use crate::commands::{CommandError, Ctx};
+use crate::keyspace::ExpirePolicy;
+use crate::resp::request::{Argv, OwnedArgv};
+
+impl Server {
+    /// Runs, queues or refuses one command of a client. `raw` is the command as it came, where that is also the form
+    /// in which it travels to replicas.
+    pub fn process_command(&mut self, id: ClientId, argv: Argv<'_>, raw: Option<&[u8]>) {
+        let Some(index) = self.table.lookup(argv) else {
+            return self.reject(id, None, unknown_command(argv));
+        };
+        if let Err(error) = self.may_run(id, index, argv) {
+            return self.reject(id, Some(index), error);
+        }
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.last_command = Some(index);
+        if client.multi.is_some() && self.table.commands[index].special == Special::None {
+            return self.queue(id, index, argv);
+        }
+        self.call(id, index, argv, raw);
+    }
+
+    fn reject(&mut self, id: ClientId, index: Option<usize>, error: CommandError) {
+        if let Some(index) = index {
+            self.table.commands[index].stats.rejected += 1;
+        }
+        self.stats.note_error(&error.0);
+        if let Some(client) = self.clients.get_mut(id) {
+            if let Some(multi) = &mut client.multi {
+                multi.broken = true;
+            }
+            client.reply.error(&error.0);
+        }
+    }
+
+    fn queue(&mut self, id: ClientId, index: usize, argv: Argv<'_>) {
+        let no_multi = self.table.commands[index].flags & flag::NO_MULTI != 0;
+        if no_multi {
+            return self.reject(id, Some(index), CommandError::new("ERR Command not allowed inside a transaction"));
+        }
+        if let Some(client) = self.clients.get_mut(id) {
+            if let Some(multi) = &mut client.multi {
+                multi.queued.push((index, OwnedArgv::copy_of(argv)));
+            }
+            client.reply.status("QUEUED");
+        }
+    }
+
+    /// Everything that may keep a command from running, in the order in which Redis asks.
+    fn may_run(&self, id: ClientId, index: usize, argv: Argv<'_>) -> Result<(), CommandError> {
+        let command = &self.table.commands[index];
+        if matches!(command.run, Run::Container) && argv.len() >= 2 {
+            return Err(unknown_subcommand(argv));
+        }
+        let wrong_count =
+            if command.arity >= 0 { argv.len() != command.arity as usize } else { argv.len() < -command.arity as usize };
+        if wrong_count || matches!(command.run, Run::Container) {
+            return Err(CommandError::wrong_arity(&command.name));
+        }
+        let Some(client) = self.clients.get(id) else { return Ok(()) };
+        if client.session.from_master {
+            return Ok(());
+        }
+        if !client.authenticated && command.flags & flag::NO_AUTH == 0 {
+            return Err(CommandError::new("NOAUTH Authentication required."));
+        }
+        if self.calm && client.replica.is_none() {
+            return Ok(());
+        }
+        self.may_run_now(id, index, argv)
+    }
+
+    /// The part of `may_run` that matters only while something is amiss; `calm` says when it can be left out.
+    #[cold]
+    fn may_run_now(&self, id: ClientId, index: usize, argv: Argv<'_>) -> Result<(), CommandError> {
+        let command = &self.table.commands[index];
+        let is_exec_of_writes = command.special == Special::Exec && self.transaction_writes(id);
+        let is_write = command.flags & flag::WRITE != 0 || is_exec_of_writes;
+        if is_write && let Some(error) = self.disk_error() {
+            return Err(error);
+        }
+        if is_write && self.repl.is_replica() && self.config.replica_read_only {
+            return Err(CommandError::new("READONLY You can't write against a read only replica."));
+        }
+        let stale_data = self.repl.is_replica() && !self.repl.is_link_up() && !self.config.replica_serve_stale_data;
+        if stale_data && command.flags & flag::STALE == 0 {
+            return Err(CommandError::new(
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            ));
+        }
+        if self.loading.is_some() && command.flags & flag::LOADING == 0 {
+            return Err(CommandError::new("LOADING Redis is loading the dataset in memory"));
+        }
+        let is_replica = self.clients.get(id).is_some_and(|client| client.replica.is_some());
+        let touches_keys = command.flags & (flag::WRITE | flag::READONLY) != 0;
+        if is_replica && (touches_keys || argv.at(0).eq_ignore_ascii_case(b"exec")) {
+            return Err(CommandError::new("ERR Replica can't interact with the keyspace"));
+        }
+        Ok(())
+    }
+
+    fn transaction_writes(&self, id: ClientId) -> bool {
+        let multi = self.clients.get(id).and_then(|client| client.multi.as_ref());
+        multi.is_some_and(|multi| {
+            multi.queued.iter().any(|(index, _)| self.table.commands[*index].flags & flag::WRITE != 0)
+        })
+    }
+
+    /// Why writes are refused, if the last snapshot failed and the configuration wants that noticed.
+    fn disk_error(&self) -> Option<CommandError> {
+        let failed = self.config.stop_writes_on_bgsave_error
+            && !self.config.save.is_empty()
+            && !self.snapshot.last_save_ok
+            && !self.repl.is_replica();
+        failed.then(|| {
+            CommandError::new(
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+                 Commands that may modify the data set are disabled, because this instance is configured to report \
+                 errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check \
+                 the Redis logs for details about the RDB error.",
+            )
+        })
+    }
+
+    /// Finds out whether anything is amiss that `may_run_now` must ask about. Called when one of its causes changes.
+    pub fn update_calm(&mut self) {
+        self.calm = !self.repl.is_replica() && self.loading.is_none() && self.disk_error().is_none();
+    }
+
+    /// Runs a command and does what follows from it.
+    pub fn call(&mut self, id: ClientId, index: usize, argv: Argv<'_>, raw: Option<&[u8]>) {
+        let start = ticks();
+        let dirty = self.keys.dirty;
+        self.keys.expire_policy = self.expire_policy(id);
+        let result = self.run(id, index, argv);
+        let command = &mut self.table.commands[index];
+        command.stats.calls += 1;
+        command.stats.ticks += ticks().wrapping_sub(start);
+        if let Err(error) = result {
+            command.stats.failed += 1;
+            self.stats.note_error(&error.0);
+            if let Some(client) = self.clients.get_mut(id) {
+                client.reply.error(&error.0);
+            }
+        }
+        self.stats.commands_processed += 1;
+        let changed = self.keys.dirty != dirty;
+        if changed || !self.keys.expired.is_empty() || !self.effects.is_plain() {
+            self.after_change(id, argv, raw, changed);
+        }
+        if !self.keys.touched_watchers.is_empty() {
+            self.touch_watchers();
+        }
+        self.apply_reply_mode(id);
+    }
+
+    #[inline]
+    fn run(&mut self, id: ClientId, index: usize, argv: Argv<'_>) -> Result<(), CommandError> {
+        match self.table.commands[index].run {
+            Run::Data(function) => {
+                let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
+                self.keys.select(client.session.db);
+                let now = self.keys.now;
+                let mut ctx = Ctx {
+                    keys: &mut self.keys,
+                    caller: &mut client.session,
+                    reply: &mut client.reply,
+                    effects: &mut self.effects,
+                    limits: &self.limits,
+                    now,
+                };
+                function(&mut ctx, argv)
+            }
+            Run::House(function) => function(self, id, argv),
+            Run::Container => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn expire_policy(&self, id: ClientId) -> ExpirePolicy {
+        if !self.repl.is_replica() {
+            return ExpirePolicy::Delete;
+        }
+        let from_master = self.clients.get(id).is_some_and(|client| client.session.from_master);
+        if from_master { ExpirePolicy::Ignore } else { ExpirePolicy::Hide }
+    }
+
+    /// What follows from a change: deletions of expired keys travel first, then the command or what stands for it.
+    fn after_change(&mut self, id: ClientId, argv: Argv<'_>, raw: Option<&[u8]>, changed: bool) {
+        self.propagate_expired();
+        if self.effects.is_replaced() {
+            let mut effects = std::mem::take(&mut self.effects);
+            let (bytes, count) = effects.replacement();
+            if count > 0 {
+                let db = self.keys.selected();
+                self.propagate(db, bytes, count);
+            }
+            effects.clear();
+            self.effects = effects;
+        } else if changed && self.wants_propagation() {
+            let db = self.clients.get(id).map_or(0, |client| client.session.db);
+            match raw {
+                Some(raw) => self.propagate(db, raw, 1),
+                None => {
+                    let mut bytes = Vec::new();
+                    crate::resp::reply::encode_command(&mut bytes, argv.iter());
+                    self.propagate(db, &bytes, 1);
+                }
+            }
+        }
+        self.effects.clear();
+    }
+
+    /// Lets the watchers of changed keys know that their EXEC must do nothing.
+    pub fn touch_watchers(&mut self) {
+        for number in std::mem::take(&mut self.keys.touched_watchers) {
+            if let Some(id) = self.clients.by_number(number)
+                && let Some(client) = self.clients.get_mut(id)
+            {
+                client.watch_touched = true;
+            }
+        }
+    }
+
+    /// Takes back a reply that the client does not want.
+    #[inline]
+    fn apply_reply_mode(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.reply_mode == ReplyMode::On && !client.session.from_master {
+            return;
+        }
+        // What a transaction gathers is taken back as a whole, by EXEC's own call.
+        if self.exec_depth == 0 {
+            client.reply.out.truncate(self.reply_start);
+        }
+        client.reply_mode = match client.reply_mode {
+            ReplyMode::SkipNext => ReplyMode::SkipThis,
+            ReplyMode::SkipThis => ReplyMode::On,
+            other => other,
+        };
+    }
+}
+
+/// The complaint about a command that is not in the table.
+fn unknown_command(argv: Argv<'_>) -> CommandError {
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend_from_slice(&argv.at(0)[..argv.at(0).len().min(128)]);
+    text.extend_from_slice(b"', with args beginning with: ");
+    let mut shown = 0;
+    for arg in argv.iter().skip(1) {
+        if shown >= 128 {
+            break;
+        }
+        let part = &arg[..arg.len().min(128 - shown)];
+        text.push(b'\'');
+        text.extend_from_slice(part);
+        text.extend_from_slice(b"' ");
+        shown += part.len() + 3;
+    }
+    CommandError::bytes(text)
+}
+
+fn unknown_subcommand(argv: Argv<'_>) -> CommandError {
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend_from_slice(&argv.at(1)[..argv.at(1).len().min(128)]);
+    text.extend_from_slice(b"'. Try ");
+    text.extend(argv.at(0).iter().map(u8::to_ascii_uppercase));
+    text.extend_from_slice(b" HELP.");
+    CommandError::bytes(text)
+}
+
+/// MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+pub mod transactions {
+    use super::*;
+
+    /// Begins a transaction.
+    pub fn multi(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Result<(), CommandError> {
+        let Some(client) = server.clients.get_mut(id) else { return Ok(()) };
+        if client.multi.is_some() {
+            return Err(CommandError::new("ERR MULTI calls can not be nested"));
+        }
+        client.multi = Some(Box::new(Multi::default()));
+        client.reply.ok();
+        Ok(())
+    }
+
+    /// Forgets the transaction.
+    pub fn discard(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Result<(), CommandError> {
+        let Some(client) = server.clients.get_mut(id) else { return Ok(()) };
+        if client.multi.take().is_none() {
+            return Err(CommandError::new("ERR DISCARD without MULTI"));
+        }
+        client.reply.ok();
+        server.unwatch_all(id);
+        Ok(())
+    }
+
+    /// Watches keys.
+    pub fn watch(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Result<(), CommandError> {
+        let Some(client) = server.clients.get_mut(id) else { return Ok(()) };
+        if client.multi.is_some() {
+            return Err(CommandError::new("ERR WATCH inside MULTI is not allowed"));
+        }
+        client.reply.ok();
+        let db = client.session.db;
+        server.keys.select(db);
+        for key in argv.iter().skip(1) {
+            let place = (db, key.to_vec());
+            if client.watched.contains(&place) {
+                continue;
+            }
+            // A key that has expired and is not deleted yet counts as gone already.
+            if server.keys.is_expired(db, key) {
+                server.keys.exists(key);
+            }
+            server.keys.watch(key, id.number);
+            client.watched.push(place);
+        }
+        Ok(())
+    }
+
+    /// Watches nothing any more.
+    pub fn unwatch(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Result<(), CommandError> {
+        server.unwatch_all(id);
+        if let Some(client) = server.clients.get_mut(id) {
+            client.reply.ok();
+        }
+        Ok(())
+    }
+
+    /// Runs the transaction.
+    pub fn exec(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Result<(), CommandError> {
+        let Some(client) = server.clients.get_mut(id) else { return Ok(()) };
+        let Some(multi) = client.multi.take() else {
+            return Err(CommandError::new("ERR EXEC without MULTI"));
+        };
+        let touched = client.watch_touched;
+        if multi.broken {
+            server.unwatch_all(id);
+            return Err(CommandError::new("EXECABORT Transaction discarded because of previous errors."));
+        }
+        server.unwatch_all(id);
+        let Some(client) = server.clients.get_mut(id) else { return Ok(()) };
+        if touched {
+            client.reply.null_array();
+            return Ok(());
+        }
+        client.reply.array(multi.queued.len());
+        server.exec_depth += 1;
+        for (index, args) in &multi.queued {
+            server.call(id, *index, args.argv(), None);
+        }
+        server.exec_depth -= 1;
+        server.flush_transaction();
+        Ok(())
+    }
+}
+
+impl Server {
+    /// Ends all watching of a client.
+    pub fn unwatch_all(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.watch_touched = false;
+        for (db, key) in std::mem::take(&mut client.watched) {
+            self.keys.unwatch(db, &key, id.number);
+        }
+    }
+}

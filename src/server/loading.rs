@@ -1,0 +1,219 @@
+//! Loading a snapshot in slices, while the loop goes on and answers `-LOADING` (= rdbLoad and startLoading).
+
+use super::{Procedure, Server};
+use crate::base::clock::Clock;
+use crate::persist::load::{Staged, StagingOptions, StagingSink};
+use crate::persist::rdb::Loader;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// How much of the file is read at once.
+const CHUNK: usize = 256 * 1024;
+/// A slice of loading takes about so long.
+const SLICE_US: u64 = 10_000;
+
+/// Why something is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadReason {
+    /// The file, at the start.
+    Startup,
+    /// A snapshot from our master.
+    Sync,
+}
+
+/// A load that goes on.
+pub struct LoadJob {
+    /// Why.
+    pub reason: LoadReason,
+    /// When it began, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// How many bytes there are.
+    pub total: u64,
+    /// How many are loaded.
+    pub loaded: u64,
+    source: Source,
+    loader: Loader,
+    sink: StagingSink,
+}
+
+enum Source {
+    /// A file of ours, read a slice at a time.
+    File { file: File, path: PathBuf },
+    /// A socket that pushes.
+    Socket,
+}
+
+/// What a failed load leaves: the words for the log.
+pub type LoadFailure = String;
+
+impl LoadJob {
+    fn new(server: &Server, reason: LoadReason, source: Source, total: u64) -> LoadJob {
+        let mut loader = Loader::new(server.keys.limits.clone());
+        if !server.config.rdbchecksum {
+            loader = loader.ignore_checksum();
+        }
+        let discard = reason == LoadReason::Startup && !server.repl.is_replica();
+        let options = StagingOptions {
+            discard_expired_before: discard.then_some(server.keys.now),
+            access_clock: server.keys.access_clock,
+            snapshot_bytes: (total > 0).then_some(total),
+            ..StagingOptions::new(server.keys.database_count())
+        };
+        LoadJob {
+            reason,
+            started_ms: server.keys.now,
+            total,
+            loaded: 0,
+            source,
+            loader,
+            sink: StagingSink::new(options),
+        }
+    }
+
+    /// Takes bytes in; returns how many of them belong to the snapshot.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<usize, LoadFailure> {
+        let used = self.loader.feed(bytes, &mut self.sink).map_err(|error| error.to_string())?;
+        self.loaded += used as u64;
+        Ok(used)
+    }
+
+    /// Whether the snapshot has ended.
+    pub fn is_done(&self) -> bool {
+        self.loader.done()
+    }
+
+    /// The data set that was loaded.
+    pub fn finish(self) -> Result<Staged, LoadFailure> {
+        self.loader.finish().map_err(|error| error.to_string())?;
+        self.sink.finish().map_err(|error| error.to_string())
+    }
+
+    /// Keys loaded so far.
+    pub fn keys(&self) -> u64 {
+        self.sink.keys()
+    }
+
+    /// Loads from the file for a while; `true` at its end.
+    fn load_some(&mut self, clock: &Clock, key_delay_us: i32) -> Result<bool, LoadFailure> {
+        let start = clock.monotonic_us();
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let Source::File { file, path } = &mut self.source else { return Ok(true) };
+            let got = file.read(&mut chunk).map_err(|error| format!("reading {}: {error}", path.display()))?;
+            let keys = self.keys();
+            self.feed(&chunk[..got])?;
+            if key_delay_us > 0 {
+                std::thread::sleep(std::time::Duration::from_micros(key_delay_us as u64 * (self.keys() - keys)));
+            }
+            if got == 0 || self.is_done() {
+                return Ok(true);
+            }
+            if clock.monotonic_us() - start > SLICE_US {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Begins to load the snapshot file, if there is one; until it is loaded clients are told so.
+    pub fn load_data_from_disk(&mut self) -> io::Result<()> {
+        let path = self.rdb_path();
+        match self.begin_load(&path, LoadReason::Startup) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.ready();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Begins to load a file in slices.
+    pub fn begin_load(&mut self, path: &Path, reason: LoadReason) -> io::Result<()> {
+        let file = File::open(path)?;
+        let total = file.metadata()?.len();
+        let job = LoadJob::new(self, reason, Source::File { file, path: path.to_path_buf() }, total);
+        log::info!("Loading DB in memory from {}", path.display());
+        self.loading = Some(Box::new(job));
+        self.update_calm();
+        self.event_loop.create_time_event(&self.clock, 0, Procedure::LoadSlice);
+        Ok(())
+    }
+
+    /// A load that a socket pushes bytes into.
+    pub fn socket_load(&self, total: u64) -> Box<LoadJob> {
+        Box::new(LoadJob::new(self, LoadReason::Sync, Source::Socket, total))
+    }
+
+    /// Loads on for a while.
+    pub(super) fn load_slice(&mut self) {
+        self.update_time();
+        let Some(job) = &mut self.loading else { return };
+        match job.load_some(&self.clock, self.config.key_load_delay) {
+            Ok(false) => self.event_loop.create_time_event(&self.clock, 0, Procedure::LoadSlice),
+            Ok(true) => self.end_load(),
+            Err(failure) => self.load_failed(&failure),
+        }
+        if self.loading.is_some() {
+            self.keep_master_alive();
+        }
+    }
+
+    fn end_load(&mut self) {
+        let Some(job) = self.loading.take() else { return };
+        let (reason, started_ms) = (job.reason, job.started_ms);
+        match job.finish() {
+            Ok(staged) => {
+                let seconds = (self.clock.unix_ms() - started_ms) as f64 / 1000.0;
+                self.take_over(staged);
+                match reason {
+                    LoadReason::Startup => {
+                        log::info!("DB loaded from disk: {seconds:.3} seconds");
+                        self.ready();
+                    }
+                    LoadReason::Sync => self.sync_loaded(),
+                }
+            }
+            Err(failure) => {
+                self.loading = None;
+                self.load_failure(reason, &failure);
+            }
+        }
+        self.update_calm();
+    }
+
+    fn load_failed(&mut self, failure: &str) {
+        let Some(job) = self.loading.take() else { return };
+        self.load_failure(job.reason, failure);
+        self.update_calm();
+    }
+
+    fn load_failure(&mut self, reason: LoadReason, failure: &str) {
+        log::error!("Internal error in RDB: {failure}");
+        match reason {
+            LoadReason::Startup => {
+                log::error!("Fatal error loading the DB, check server logs. Terminating server after rdb file reading failure.");
+                self.exit_code = Some(1);
+            }
+            LoadReason::Sync => self.sync_load_failed(failure),
+        }
+    }
+
+    /// Puts a loaded data set in the place of the one we hold; that one is freed in slices.
+    pub fn take_over(&mut self, staged: Staged) {
+        log::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", staged.keys, staged.expired);
+        if !staged.functions.is_empty() {
+            log::warn!("The snapshot holds {} function libraries, which this build does not run.", staged.functions.len());
+        }
+        self.snapshot.last_load = (staged.keys, staged.expired);
+        let old = self.keys.replace_dbs(staged.dbs);
+        self.dying_dbs.extend(old.into_iter().filter(|db| !db.is_empty()));
+        self.snapshot.saved_dirty = self.keys.dirty;
+    }
+
+    /// The data is there: clients are served.
+    pub fn ready(&mut self) {
+        super::startup::ready(&self.config);
+    }
+}

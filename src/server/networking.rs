@@ -1,0 +1,472 @@
+//! Connections: taking them, reading commands, writing replies, closing (= networking.c).
+
+use super::client::{Client, ClientId, ReplyMode};
+use super::{Procedure, Server};
+use crate::base::hash::hash;
+use crate::commands::Session;
+use crate::config::ClientOutputBufferLimits;
+use crate::reactor::{Interest, Transport};
+use crate::replication::master::ReplicaIntroduction;
+use crate::resp::reply::Reply;
+use crate::resp::request::{self, Batch, ParseState, RequestLimits};
+use std::io;
+
+/// How much is read from a client at once.
+const READ_BYTES: usize = 64 * 1024;
+/// An output buffer larger than this is given back to the allocator once it is sent.
+const OUTPUT_KEPT: usize = 64 * 1024;
+/// How many empty output buffers are kept for the next replies.
+const SPARE_OUTPUTS: usize = 64;
+/// Connections taken in one turn.
+const ACCEPTS_PER_TURN: usize = 1000;
+/// How much is written to one client in one turn.
+const WRITE_PER_TURN: usize = 1 << 20;
+/// Commands of a pipeline whose keys are fetched ahead together.
+const PREFETCH: usize = 32;
+/// Below so many keys the table is likely to be near anyway.
+const PREFETCH_KEYS: usize = 20_000;
+
+const DENIED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password \
+is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to \
+connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode \
+sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same \
+host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG \
+REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis \
+configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started \
+the server manually just for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication \
+password for the default user. NOTE: You only need to do one of the above things in order for the server to start \
+accepting connections from the outside.\r\n";
+
+impl Server {
+    /// Takes the connections that wait at a listener.
+    pub fn accept_handler(&mut self, listener: usize) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(waiting) = self.listeners.get_mut(listener) else { return };
+            match waiting.listener.accept() {
+                Ok(transport) => self.accept_common(transport),
+                Err(error) => {
+                    let file = waiting.file;
+                    match error.kind() {
+                        io::ErrorKind::WouldBlock => {
+                            return self.event_loop.would_block(file, Interest::Readable);
+                        }
+                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => continue,
+                        _ => {
+                            // Out of descriptors: the listener stays ready, and the next cron tries again.
+                            log::warn!("Accepting client connection: {error}");
+                            self.event_loop.would_block(file, Interest::Readable);
+                            self.accept_again = true;
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn accept_common(&mut self, mut transport: Transport) {
+        self.stats.connections_received += 1;
+        if self.clients.len() >= self.config.maxclients as usize {
+            self.stats.rejected_connections += 1;
+            let _ = transport.write(b"-ERR max number of clients reached\r\n");
+            return;
+        }
+        let open_to_all = self.config.protected_mode && self.config.requirepass.is_empty();
+        if open_to_all && transport.peer_ip().is_some_and(|ip| !ip.to_canonical().is_loopback()) {
+            self.stats.rejected_connections += 1;
+            let _ = transport.write(DENIED);
+            return;
+        }
+        transport.set_tcp_options(true, self.config.tcp_keepalive);
+        if let Err(error) = self.create_client(transport) {
+            log::warn!("Error registering fd event for the new client: {error}");
+        }
+    }
+
+    /// Makes a client of a connection.
+    pub fn create_client(&mut self, mut transport: Transport) -> io::Result<ClientId> {
+        let file = self.event_loop.add_file(&mut transport)?;
+        let unix = self.config.unixsocket.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let now = self.keys.now;
+        let number = self.clients.next_number();
+        let client = Client {
+            peer_name: transport.peer_name(&unix),
+            local_name: transport.local_name(&unix),
+            transport,
+            file,
+            session: Session { id: number, ..Session::default() },
+            reply: Reply::default(),
+            sent: 0,
+            input: Vec::new(),
+            parse: ParseState::default(),
+            pending_write: false,
+            closing: false,
+            close_after_reply: false,
+            authenticated: self.config.requirepass.is_empty(),
+            reply_mode: ReplyMode::On,
+            name: Vec::new(),
+            library: (Vec::new(), Vec::new()),
+            no_evict: false,
+            no_touch: false,
+            multi: None,
+            watched: Vec::new(),
+            watch_touched: false,
+            last_command: None,
+            created_ms: now,
+            last_active_ms: now,
+            soft_limit_since_s: None,
+            replica: None,
+            introduction: ReplicaIntroduction::default(),
+            bytes_in: 0,
+            bytes_out: 0,
+        };
+        let id = self.clients.insert(client);
+        self.event_loop.create_file_event(file, Interest::Readable, Procedure::ReadQueryFromClient(id));
+        Ok(id)
+    }
+
+    /// Marks a client to be closed before the next turn.
+    pub fn close_client(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.get_mut(id)
+            && !client.closing
+        {
+            client.closing = true;
+            self.closing.push(id);
+        }
+    }
+
+    /// Closes the clients that were marked.
+    pub fn free_closing_clients(&mut self) {
+        while let Some(id) = self.closing.pop() {
+            self.unwatch_all(id);
+            let Some(mut client) = self.clients.remove(id) else { continue };
+            self.event_loop.remove_file(client.file, &mut client.transport);
+            if client.is_master() {
+                self.master_client_lost(id);
+            } else if client.replica.is_some() {
+                self.replica_lost(&client);
+            }
+        }
+    }
+
+    /// Reads what a client sent and runs its commands.
+    pub fn read_query_from_client(&mut self, id: ClientId) {
+        self.update_time();
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.closing {
+            return;
+        }
+        let file = client.file;
+        if let Some((big, lacks)) = client.parse.big_argument() {
+            let outcome = client.transport.read(big, lacks);
+            if self.note_read(id, file, outcome, lacks).is_none() {
+                return;
+            }
+        }
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let mut buffer =
+            if client.input.is_empty() { std::mem::take(&mut self.read_buffer) } else { std::mem::take(&mut client.input) };
+        if client.parse.big_argument().is_none() {
+            buffer.reserve(READ_BYTES);
+            let room = buffer.capacity() - buffer.len();
+            let outcome = client.transport.read(&mut buffer, room);
+            if self.note_read(id, file, outcome, room).is_none() {
+                return self.keep_input(id, buffer, 0);
+            }
+        }
+        self.process_buffer(id, buffer);
+    }
+
+    /// Runs the whole commands of a buffer and keeps the rest of it.
+    fn process_buffer(&mut self, id: ClientId, buffer: Vec<u8>) {
+        let bulk_len_max = self.config.proto_max_bulk_len;
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let limits = RequestLimits {
+            bulk_len_max: if client.is_master() { u64::MAX >> 1 } else { bulk_len_max },
+            authenticated: client.authenticated,
+            big_arguments: !client.is_master(),
+        };
+        let mut batch = std::mem::take(&mut self.batch);
+        let parsed = request::parse(&buffer, &mut client.parse, limits, &mut batch);
+        let used = self.run_batch(id, &batch, &buffer);
+        batch.clear();
+        self.batch = batch;
+        match parsed {
+            Ok(parsed) => self.keep_input(id, buffer, used.unwrap_or(parsed)),
+            Err(error) => {
+                self.keep_input(id, buffer, 0);
+                self.protocol_failure(id, &error.0);
+            }
+        }
+    }
+
+    /// Runs what stands in a client's input though nothing new came: the stream that followed a snapshot at once.
+    pub(super) fn run_waiting_input(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if !client.input.is_empty() {
+            let buffer = std::mem::take(&mut client.input);
+            self.process_buffer(id, buffer);
+        }
+    }
+
+    /// Accounts for a read; `None` if there is nothing to go on with.
+    fn note_read(
+        &mut self,
+        id: ClientId,
+        file: crate::reactor::FileId,
+        outcome: io::Result<usize>,
+        asked: usize,
+    ) -> Option<()> {
+        let client = self.clients.get_mut(id)?;
+        match outcome {
+            Ok(0) => {
+                log::debug!("Client closed connection {}", client.peer_name);
+                self.close_client(id);
+                None
+            }
+            Ok(count) => {
+                client.last_active_ms = self.keys.now;
+                client.bytes_in += count as u64;
+                self.stats.net_input_bytes += count as u64;
+                if client.is_master() {
+                    self.stats.net_repl_input_bytes += count as u64;
+                }
+                if count < asked {
+                    self.event_loop.short_read(file);
+                }
+                Some(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.event_loop.would_block(file, Interest::Readable);
+                None
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
+            Err(error) => {
+                log::debug!("Reading from client {}: {error}", client.peer_name);
+                self.close_client(id);
+                None
+            }
+        }
+    }
+
+    /// Keeps what is left of the input for the next read, after `used` bytes.
+    fn keep_input(&mut self, id: ClientId, mut buffer: Vec<u8>, used: usize) {
+        let limit = self.config.client_query_buffer_limit as usize;
+        let mut overrun = false;
+        if let Some(client) = self.clients.get_mut(id)
+            && used < buffer.len()
+        {
+            if self.read_buffer.capacity() == 0 && buffer.len() - used < READ_BYTES / 2 {
+                // The buffer is the shared one and little is left: that moves to the client.
+                client.input = buffer[used..].to_vec();
+                buffer.clear();
+            } else {
+                buffer.drain(..used);
+                overrun = buffer.len() > limit && !client.is_master();
+                client.input = std::mem::take(&mut buffer);
+            }
+        }
+        if self.read_buffer.capacity() == 0 {
+            buffer.clear();
+            buffer.shrink_to(READ_BYTES * 2);
+            self.read_buffer = buffer;
+        }
+        if overrun && let Some(client) = self.clients.get(id) {
+            log::warn!("Closing client that reached max query buffer length: {}", client.peer_name);
+            self.close_client(id);
+        }
+    }
+
+    /// Runs the commands of a batch. Returns how many bytes they took where not all could run.
+    fn run_batch(&mut self, id: ClientId, batch: &Batch, buffer: &[u8]) -> Option<usize> {
+        for index in 0..batch.len() {
+            if index % PREFETCH == 0 {
+                self.prefetch(id, batch, index, buffer);
+            }
+            let Some(client) = self.clients.get_mut(id) else { return None };
+            if client.closing || client.close_after_reply {
+                return Some(buffer.len());
+            }
+            if client.reply.out.capacity() == 0 {
+                client.reply.out = self.spare_outputs.pop().unwrap_or_default();
+            }
+            self.reply_start = client.reply.out.len();
+            let from_master = client.session.from_master;
+            self.process_command(id, batch.argv(index, buffer), batch.raw(index, buffer));
+            if from_master {
+                let start = if index == 0 { 0 } else { batch.end(index - 1) };
+                self.applied_from_master(id, &buffer[start..batch.end(index)]);
+            }
+        }
+        if !batch.is_empty() {
+            self.after_commands(id);
+        }
+        None
+    }
+
+    /// Asks the processor for the keys of the next commands, so that their cache misses overlap.
+    fn prefetch(&self, id: ClientId, batch: &Batch, from: usize, buffer: &[u8]) {
+        let db = self.clients.get(id).map_or(0, |client| client.session.db);
+        if batch.len() - from < 2 || self.keys.db(db).len() < PREFETCH_KEYS {
+            return;
+        }
+        let (db, mut hashes, mut count) = (self.keys.db(db), [0u64; PREFETCH], 0);
+        for index in from..batch.len().min(from + PREFETCH) {
+            let argv = batch.argv(index, buffer);
+            let first_key = self.table.by_name(argv.at(0)).map_or(0, |index| self.table.commands[index].first_key);
+            if first_key > 0 && first_key < argv.len() {
+                hashes[count] = hash(argv.at(first_key));
+                db.prefetch_bucket(hashes[count]);
+                count += 1;
+            }
+        }
+        for &hash in &hashes[..count] {
+            db.prefetch_entry(hash);
+        }
+    }
+
+    /// What is due once after a client's commands: its replies wait for `before_sleep`, within their limit.
+    pub fn after_commands(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.session.from_master {
+            return;
+        }
+        if client.output_len() == 0 {
+            if client.reply.out.capacity() > 0 && self.spare_outputs.len() < SPARE_OUTPUTS {
+                self.spare_outputs.push(std::mem::take(&mut client.reply.out));
+            }
+            return;
+        }
+        if !client.pending_write {
+            client.pending_write = true;
+            self.pending_writes.push(id);
+        }
+        if client.output_len() > OUTPUT_KEPT {
+            self.check_output_limits(id);
+        }
+    }
+
+    /// Closes a client whose output is over its class's limit.
+    pub fn check_output_limits(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let log_lag = client.replica.as_ref().map_or(0, |replica| {
+            if replica.position == 0 { 0 } else { self.repl.log.end().saturating_sub(replica.position) }
+        });
+        let used = client.output_len() as u64 + log_lag;
+        let limit = class_limit(&self.config.client_output_buffer_limit, client);
+        let now = self.keys.now / 1000;
+        let over_hard = limit.hard > 0 && used >= limit.hard;
+        let mut over_soft = false;
+        if limit.soft > 0 && used >= limit.soft {
+            let since = *client.soft_limit_since_s.get_or_insert(now);
+            over_soft = now - since > limit.soft_seconds as i64;
+        } else {
+            client.soft_limit_since_s = None;
+        }
+        if over_hard || over_soft {
+            log::warn!(
+                "Client {} scheduled to be closed ASAP for overcoming of output buffer limits ({used} bytes).",
+                client.peer_name
+            );
+            self.stats.output_limit_disconnections += 1;
+            self.close_client(id);
+        }
+    }
+
+    fn protocol_failure(&mut self, id: ClientId, text: &str) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        log::debug!("{text} from client {}", client.peer_name);
+        if client.session.from_master {
+            log::error!("Protocol error in the stream of our master: {text}");
+            return self.close_client(id);
+        }
+        client.reply.error(text.as_bytes());
+        client.close_after_reply = true;
+        self.stats.note_error(text.as_bytes());
+        self.after_commands(id);
+    }
+
+    /// Writes replies to all clients that have some, before the loop sleeps.
+    pub fn handle_clients_with_pending_writes(&mut self) {
+        let mut pending = std::mem::take(&mut self.pending_writes);
+        for id in pending.drain(..) {
+            if let Some(client) = self.clients.get_mut(id) {
+                client.pending_write = false;
+                self.write_to_client(id);
+            }
+        }
+        self.pending_writes = pending;
+    }
+
+    /// Goes on writing to a client whose socket was full.
+    pub fn send_reply_to_client(&mut self, id: ClientId) {
+        self.write_to_client(id);
+    }
+
+    fn write_to_client(&mut self, id: ClientId) {
+        let mut written = 0;
+        loop {
+            let Some(client) = self.clients.get_mut(id) else { return };
+            if client.closing {
+                return;
+            }
+            let rest = &client.reply.out[client.sent..];
+            if rest.is_empty() {
+                return self.output_sent(id);
+            }
+            match client.transport.write(rest) {
+                Ok(count) => {
+                    client.sent += count;
+                    client.bytes_out += count as u64;
+                    client.last_active_ms = self.keys.now;
+                    self.stats.net_output_bytes += count as u64;
+                    written += count;
+                    if client.output_len() > 0 && written > WRITE_PER_TURN {
+                        return self.arm_writes(id);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.event_loop.would_block(client.file, Interest::Writable);
+                    return self.arm_writes(id);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::debug!("Error writing to client {}: {error}", client.peer_name);
+                    return self.close_client(id);
+                }
+            }
+        }
+    }
+
+    /// The one place that installs the write procedure of a client.
+    pub fn arm_writes(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.get(id) {
+            let procedure = match &client.replica {
+                Some(_) => Procedure::SendBulkToSlave(id),
+                None => Procedure::SendReplyToClient(id),
+            };
+            self.event_loop.create_file_event(client.file, Interest::Writable, procedure);
+        }
+    }
+
+    fn output_sent(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.sent = 0;
+        client.reply.out.clear();
+        if client.reply.out.capacity() > OUTPUT_KEPT {
+            client.reply.out = Vec::new();
+        } else if self.spare_outputs.len() < SPARE_OUTPUTS {
+            self.spare_outputs.push(std::mem::take(&mut client.reply.out));
+        }
+        self.event_loop.delete_file_event(client.file, Interest::Writable);
+        if client.close_after_reply {
+            self.close_client(id);
+        } else if client.replica.is_some() {
+            self.write_to_replica(id);
+        }
+    }
+}
+
+fn class_limit(limits: &ClientOutputBufferLimits, client: &Client) -> crate::config::OutputBufferLimit {
+    if client.replica.is_some() { limits.replica } else { limits.normal }
+}

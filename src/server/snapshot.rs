@@ -1,0 +1,404 @@
+//! Snapshots: in the foreground, by a forked child to a file, or by one to a pipe for replicas (= rdbSave* of rdb.c).
+
+use super::{Procedure, Server, logging};
+use crate::base::process::{self, Exit, Fork, Pid};
+use crate::base::{memory, net};
+use crate::persist::snapshot::{SnapshotOptions, save_to_file, standard_aux, temp_file, write_snapshot};
+use crate::reactor::{FileId, Interest, Transport};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+
+/// A chunk of a diskless snapshot on its way from the child to the replicas.
+const PIPE_CHUNK: usize = 1 << 20;
+/// After a failed save the next one by a save point waits so long.
+const RETRY_MS: i64 = 5000;
+/// The exit code of a child that was told to stop.
+const EXIT_KILLED: i32 = 255;
+
+/// Where a child's snapshot goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotTarget {
+    /// To the file, because somebody asked or a save point was reached.
+    Disk,
+    /// To the file, because replicas wait for it.
+    DiskForReplicas,
+    /// Through a pipe to replicas.
+    Pipe,
+}
+
+/// A child that makes a snapshot.
+#[derive(Debug)]
+pub struct SnapshotChild {
+    /// Its process.
+    pub pid: Pid,
+    /// Where the snapshot goes.
+    pub target: SnapshotTarget,
+    /// When it began, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// The offset of the stream at which the data was frozen.
+    pub offset: u64,
+    /// `keys.dirty` at that time.
+    pub dirty: u64,
+    info: (Transport, FileId),
+    told: Vec<u8>,
+}
+
+/// The pipe of a diskless snapshot.
+#[derive(Debug)]
+pub struct SnapshotPipe {
+    /// The end we read from.
+    pub transport: Transport,
+    /// Its registration.
+    pub file: FileId,
+    /// What was read and not every replica has got yet.
+    pub chunk: Vec<u8>,
+}
+
+/// The child that runs, and what became of its predecessors.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The child that runs.
+    pub child: Option<SnapshotChild>,
+    /// Its pipe, if replicas read it.
+    pub pipe: Option<SnapshotPipe>,
+    /// Somebody wants a BGSAVE once the present child is done.
+    pub scheduled: bool,
+    /// Whether the last save to the file succeeded.
+    pub last_save_ok: bool,
+    /// When the file was last saved, in seconds since 1970.
+    pub last_save_s: i64,
+    /// How long the last child took, in seconds; −1: there was none.
+    pub last_child_seconds: i64,
+    /// Memory that the last child had to copy, in bytes.
+    pub last_cow_bytes: u64,
+    /// `keys.dirty` at the last save.
+    pub saved_dirty: u64,
+    /// Successful saves since the start.
+    pub saves: u64,
+    /// Keys and expired keys of the last load.
+    pub last_load: (u64, u64),
+    /// Before this time no child is begun again.
+    pub retry_at_ms: i64,
+}
+
+impl Snapshot {
+    /// Nothing saved yet.
+    pub fn new(now_s: i64) -> Self {
+        Snapshot {
+            child: None,
+            pipe: None,
+            scheduled: false,
+            last_save_ok: true,
+            last_save_s: now_s,
+            last_child_seconds: -1,
+            last_cow_bytes: 0,
+            saved_dirty: 0,
+            saves: 0,
+            last_load: (0, 0),
+            retry_at_ms: 0,
+        }
+    }
+
+    /// The offset of the snapshot file that is being made for replicas; another one may join.
+    pub fn joinable_offset(&self) -> Option<u64> {
+        let child = self.child.as_ref()?;
+        (child.target == SnapshotTarget::DiskForReplicas).then_some(child.offset)
+    }
+}
+
+impl Server {
+    /// The path of the snapshot file.
+    pub fn rdb_path(&self) -> PathBuf {
+        self.config.dir.join(&self.config.dbfilename)
+    }
+
+    /// Changes since the last save.
+    pub fn unsaved_changes(&self) -> u64 {
+        self.keys.dirty.saturating_sub(self.snapshot.saved_dirty)
+    }
+
+    fn snapshot_options(&self) -> SnapshotOptions {
+        let db = self.repl.stream_db.map_or(-1, |db| db as i64);
+        let point = (db, self.repl.replid.as_str(), self.repl.log.end() as i64);
+        let point = self.repl.log.is_active().then_some(point);
+        SnapshotOptions {
+            compress: self.config.rdbcompression,
+            checksum: self.config.rdbchecksum,
+            incremental_fsync: self.config.rdb_save_incremental_fsync,
+            key_delay_us: self.config.rdb_key_save_delay,
+            aux: standard_aux(point, self.keys.now / 1000, memory::used_memory() as u64),
+            functions: Vec::new(),
+        }
+    }
+
+    /// Saves to the file while everybody waits.
+    pub fn rdb_save(&mut self) -> io::Result<()> {
+        let options = self.snapshot_options();
+        let name = self.config.dbfilename.display().to_string();
+        let outcome = save_to_file(&self.keys, &self.config.dir, &name, &options);
+        match &outcome {
+            Ok(_) => {
+                log::info!("DB saved on disk");
+                self.note_saved(self.keys.dirty);
+            }
+            Err(error) => {
+                log::error!("Error saving DB on disk: {error}");
+                self.snapshot.last_save_ok = false;
+            }
+        }
+        self.update_calm();
+        outcome.map(drop)
+    }
+
+    fn note_saved(&mut self, dirty: u64) {
+        self.snapshot.saved_dirty = dirty;
+        self.snapshot.last_save_s = self.clock.unix_ms() / 1000;
+        self.snapshot.last_save_ok = true;
+        self.snapshot.saves += 1;
+    }
+
+    /// Forks a child that makes a snapshot.
+    pub fn rdb_save_background(&mut self, target: SnapshotTarget) -> io::Result<()> {
+        if self.snapshot.child.is_some() {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        let (info_out, info_in) = net::pipe()?;
+        let data = if target == SnapshotTarget::Pipe { Some(net::pipe()?) } else { None };
+        let marker = self.rng.hex::<40>();
+        let start = self.clock.monotonic_us();
+        match process::fork()? {
+            Fork::Child => {
+                drop(info_out);
+                let code = self.snapshot_child(target, data.map(|(_, end)| end), &marker, info_in);
+                process::exit_now(code)
+            }
+            Fork::Parent(pid) => {
+                self.stats.latest_fork_us = self.clock.monotonic_us() - start;
+                self.stats.total_forks += 1;
+                drop(info_in);
+                self.adopt_child(pid, target, info_out, data.map(|(end, _)| end))
+            }
+        }
+    }
+
+    fn adopt_child(
+        &mut self,
+        pid: Pid,
+        target: SnapshotTarget,
+        info: OwnedFd,
+        data: Option<OwnedFd>,
+    ) -> io::Result<()> {
+        let what = if target == SnapshotTarget::Pipe { "RDB transfer" } else { "saving" };
+        log::info!("Background {what} started by pid {pid}");
+        let mut info = Transport::Pipe(info);
+        let info_file = self.event_loop.add_file(&mut info)?;
+        self.event_loop.create_file_event(info_file, Interest::Readable, Procedure::ReadChildInfo);
+        if let Some(data) = data {
+            let mut transport = Transport::Pipe(data);
+            let file = self.event_loop.add_file(&mut transport)?;
+            self.event_loop.create_file_event(file, Interest::Readable, Procedure::ReadSnapshotPipe);
+            self.snapshot.pipe = Some(SnapshotPipe { transport, file, chunk: Vec::with_capacity(PIPE_CHUNK) });
+        }
+        self.snapshot.scheduled = false;
+        self.snapshot.child = Some(SnapshotChild {
+            pid,
+            target,
+            started_ms: self.keys.now,
+            offset: self.repl.log.end(),
+            dirty: self.keys.dirty,
+            info: (info, info_file),
+            told: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// What the child does: everything, then it tells how much memory it had to copy.
+    fn snapshot_child(
+        &mut self,
+        target: SnapshotTarget,
+        data: Option<OwnedFd>,
+        marker: &[u8; 40],
+        info: OwnedFd,
+    ) -> i32 {
+        logging::set_role(logging::Role::Child);
+        // Listeners that live on in the child would keep the port taken if the parent dies.
+        self.listeners.clear();
+        let options = self.snapshot_options();
+        let outcome = match (target, data) {
+            (SnapshotTarget::Pipe, Some(end)) => self.snapshot_to_pipe(end, marker, &options),
+            _ => {
+                let name = self.config.dbfilename.display().to_string();
+                save_to_file(&self.keys, &self.config.dir, &name, &options).map(drop)
+            }
+        };
+        let copied = process::private_dirty_bytes();
+        match &outcome {
+            Ok(()) if target != SnapshotTarget::Pipe => log::info!("DB saved on disk"),
+            Ok(()) => {}
+            Err(error) => log::error!("Error saving DB: {error}"),
+        }
+        log::info!("Fork CoW for RDB: current {0} MB, peak {0} MB", copied >> 20);
+        let mut info = std::fs::File::from(info);
+        // A parent that is gone does not want to know.
+        let _ = info.write_all(&copied.to_le_bytes());
+        i32::from(outcome.is_err())
+    }
+
+    fn snapshot_to_pipe(&self, end: OwnedFd, marker: &[u8; 40], options: &SnapshotOptions) -> io::Result<()> {
+        let mut out = std::fs::File::from(end);
+        out.write_all(&[b"$EOF:".as_slice(), marker, b"\r\n"].concat())?;
+        write_snapshot(&self.keys, &mut out, options)?;
+        out.write_all(marker)
+    }
+
+    /// The child has told something, or has ended.
+    pub(super) fn read_child_info(&mut self) {
+        let Some(child) = &mut self.snapshot.child else { return };
+        let (transport, file) = &mut child.info;
+        child.told.reserve(64);
+        match net::read_spare(transport.as_raw_fd(), &mut child.told, 64) {
+            Ok(0) => {}
+            Ok(_) => return,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return self.event_loop.would_block(*file, Interest::Readable);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
+            Err(error) => log::warn!("Reading from the snapshot child: {error}"),
+        }
+        if self.snapshot.pipe.is_some() {
+            // What the child wrote for the replicas may still stand in its other pipe; the end of that one decides.
+            let file = *file;
+            return self.event_loop.would_block(file, Interest::Readable);
+        }
+        self.await_child_end();
+    }
+
+    /// Takes note of the end of a child that has closed its pipe, so this hardly waits.
+    pub(super) fn await_child_end(&mut self) {
+        if let Some(child) = &self.snapshot.child {
+            let exit = process::wait_child(child.pid);
+            self.child_ended(exit.unwrap_or(Exit::Code(1)));
+        }
+    }
+
+    /// Looks whether the child has ended without a word.
+    pub(super) fn reap_child(&mut self) {
+        let Some(child) = &self.snapshot.child else { return };
+        if self.snapshot.pipe.is_some() {
+            return;
+        }
+        let pid = child.pid;
+        while let Some((ended, exit)) = process::wait_child_nonblocking() {
+            if ended == pid {
+                return self.child_ended(exit);
+            }
+            log::warn!("Warning, detected child with unmatched pid: {ended}");
+        }
+    }
+
+    fn child_ended(&mut self, exit: Exit) {
+        let Some(mut child) = self.snapshot.child.take() else { return };
+        // Its last words, if they were not read yet.
+        child.told.reserve(64);
+        let _ = net::read_spare(child.info.0.as_raw_fd(), &mut child.told, 64);
+        self.event_loop.remove_file(child.info.1, &mut child.info.0);
+        let took_ms = self.clock.unix_ms() - child.started_ms;
+        self.snapshot.last_child_seconds = took_ms / 1000;
+        if let Ok(copied) = child.told.as_slice().try_into() {
+            self.snapshot.last_cow_bytes = u64::from_le_bytes(copied);
+        }
+        let ok = exit == Exit::Code(0);
+        if child.target == SnapshotTarget::Pipe {
+            self.close_snapshot_pipe();
+            match exit {
+                Exit::Code(0) => log::info!("Background RDB transfer terminated with success"),
+                Exit::Code(code) => log::warn!("Background transfer error: exit code {code}"),
+                Exit::Signal(signal) => log::warn!("Background transfer terminated by signal {signal}"),
+            }
+            self.update_slaves_waiting_bgsave(ok, true);
+        } else {
+            self.file_child_ended(&child, exit);
+        }
+        self.update_calm();
+        if std::mem::take(&mut self.snapshot.scheduled)
+            && let Err(error) = self.rdb_save_background(SnapshotTarget::Disk)
+        {
+            log::error!("Scheduled BGSAVE: {error}");
+        }
+    }
+
+    fn file_child_ended(&mut self, child: &SnapshotChild, exit: Exit) {
+        match exit {
+            Exit::Code(0) => {
+                log::info!("Background saving terminated with success");
+                self.note_saved(child.dirty);
+            }
+            Exit::Code(EXIT_KILLED) | Exit::Signal(process::SIGUSR1) => {
+                log::info!("Background saving stopped");
+                self.remove_temp_of(child.pid);
+            }
+            Exit::Code(_) => {
+                log::warn!("Background saving error");
+                self.snapshot.last_save_ok = false;
+                self.snapshot.retry_at_ms = self.keys.now + RETRY_MS;
+            }
+            Exit::Signal(signal) => {
+                log::warn!("Background saving terminated by signal {signal}");
+                self.snapshot.last_save_ok = false;
+                self.snapshot.retry_at_ms = self.keys.now + RETRY_MS;
+                self.remove_temp_of(child.pid);
+            }
+        }
+        self.update_slaves_waiting_bgsave(exit == Exit::Code(0), false);
+    }
+
+    fn remove_temp_of(&self, pid: Pid) {
+        let _ = std::fs::remove_file(temp_file(&self.config.dir, pid as u32));
+    }
+
+    /// Closes the pipe of a diskless snapshot.
+    pub(super) fn close_snapshot_pipe(&mut self) {
+        if let Some(mut pipe) = self.snapshot.pipe.take() {
+            self.event_loop.remove_file(pipe.file, &mut pipe.transport);
+        }
+    }
+
+    /// Stops the child, whatever it makes; replicas that wait for it are closed and come back.
+    pub fn kill_snapshot_child(&mut self) {
+        self.close_snapshot_pipe();
+        if let Some(child) = &self.snapshot.child {
+            let pid = child.pid;
+            log::info!("Killing running RDB child: {pid}");
+            if process::kill(pid, process::SIGUSR1).is_ok() {
+                let exit = process::wait_child(pid);
+                self.child_ended(exit.unwrap_or(Exit::Signal(process::SIGUSR1)));
+            }
+        }
+    }
+
+    /// Begins a save if one of the save points is reached.
+    pub(super) fn save_if_due(&mut self) {
+        if self.snapshot.child.is_some() || self.loading.is_some() || self.snapshot.retry_at_ms > self.keys.now {
+            return;
+        }
+        let (changes, elapsed) = (self.unsaved_changes(), self.keys.now / 1000 - self.snapshot.last_save_s);
+        let due = self
+            .config
+            .save
+            .iter()
+            .find(|point| changes >= u64::from(point.changes) && elapsed > point.seconds as i64)
+            .copied();
+        let Some(point) = due else { return };
+        if changes == 0 {
+            return;
+        }
+        log::info!("{} changes in {} seconds. Saving...", point.changes, point.seconds);
+        if let Err(error) = self.rdb_save_background(SnapshotTarget::Disk) {
+            log::error!("Can't save in background: fork: {error}");
+            self.snapshot.last_save_ok = false;
+            self.snapshot.retry_at_ms = self.keys.now + RETRY_MS;
+            self.update_calm();
+        }
+    }
+}

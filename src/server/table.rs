@@ -1,0 +1,211 @@
+//! The command table: all rows joined, found by name in one probe (= server.commands).
+
+use super::{ClientId, Server};
+use crate::commands::command::{DataFn, KeySpec, Row};
+use crate::commands::{self, CommandError};
+use crate::resp::request::Argv;
+
+/// What a house command does: it may touch the whole server.
+pub type HouseFn = fn(&mut Server, ClientId, Argv<'_>) -> Result<(), CommandError>;
+
+/// What to run.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// A command on data.
+    Data(DataFn),
+    /// A command on the house.
+    House(HouseFn),
+    /// A container of subcommands.
+    Container,
+}
+
+/// Commands of which the dispatcher itself must know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Special {
+    /// Any other.
+    #[default]
+    None,
+    /// Runs inside MULTI in place of being queued.
+    InMulti,
+    /// EXEC, which does too, and which runs other commands.
+    Exec,
+}
+
+/// What has been measured of a command.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CommandStats {
+    /// How often it ran.
+    pub calls: u64,
+    /// For how long in all, in processor ticks.
+    pub ticks: u64,
+    /// How often it was refused before it ran.
+    pub rejected: u64,
+    /// How often it answered an error.
+    pub failed: u64,
+}
+
+/// One command or subcommand of the table.
+pub struct Command {
+    /// The full name: `get`, `config|get`.
+    pub name: String,
+    /// See `Row`.
+    pub arity: i32,
+    /// See `Row`.
+    pub flags: u32,
+    /// See `Row`, with those that follow from the flags.
+    pub categories: u32,
+    /// See `Row`.
+    pub keys: &'static [KeySpec],
+    /// See `Row`.
+    pub group: &'static str,
+    /// See `Row`.
+    pub since: &'static str,
+    /// See `Row`.
+    pub summary: &'static str,
+    /// What to run.
+    pub run: Run,
+    /// What the dispatcher must know.
+    pub special: Special,
+    /// Indices of the subcommands.
+    pub subcommands: Vec<usize>,
+    /// Whether it stands inside a container.
+    pub is_subcommand: bool,
+    /// The argument that is its first key, 0 if it has none at a fixed place.
+    pub first_key: usize,
+    /// What has been measured.
+    pub stats: CommandStats,
+}
+
+/// All commands.
+pub struct CommandTable {
+    /// Containers and subcommands included.
+    pub commands: Vec<Command>,
+    slots: Vec<u16>,
+}
+
+const SLOTS: usize = 2048;
+const EMPTY: u16 = u16::MAX;
+
+/// A hash of a name that does not tell upper from lower case.
+#[inline]
+fn slot_of(name: &[u8]) -> usize {
+    let mut word = name.len() as u64;
+    for &byte in name.iter().take(24) {
+        word = (word ^ u64::from(byte | 0x20)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+    }
+    (word ^ (word >> 29)) as usize % SLOTS
+}
+
+impl CommandTable {
+    /// The table of everything this server can do.
+    pub fn new() -> Self {
+        let mut table = CommandTable { commands: Vec::new(), slots: vec![EMPTY; SLOTS] };
+        for rows in commands::all_rows() {
+            for row in *rows {
+                table.add(row, None, Run::Data);
+            }
+        }
+        for rows in super::admin::all_rows() {
+            for row in *rows {
+                table.add(row, None, Run::House);
+            }
+        }
+        table
+    }
+
+    fn add<F: Copy + 'static>(&mut self, row: &'static Row<F>, container: Option<&str>, wrap: fn(F) -> Run) -> usize {
+        let name = container.map_or_else(|| row.name.to_string(), |container| format!("{container}|{}", row.name));
+        let index = self.commands.len();
+        let special = match name.as_str() {
+            "exec" => Special::Exec,
+            "multi" | "discard" | "watch" | "quit" | "reset" => Special::InMulti,
+            _ => Special::None,
+        };
+        let first_key = match row.keys.first().map(|spec| spec.begin) {
+            Some(commands::command::Begin::Index(index)) => index.max(0) as usize,
+            _ => 0,
+        };
+        self.commands.push(Command {
+            arity: row.arity,
+            flags: row.flags,
+            categories: row.all_categories(),
+            keys: row.keys,
+            group: row.group,
+            since: row.since,
+            summary: row.summary,
+            run: row.run.map_or(Run::Container, wrap),
+            special,
+            subcommands: Vec::new(),
+            is_subcommand: container.is_some(),
+            first_key,
+            stats: CommandStats::default(),
+            name: name.clone(),
+        });
+        if container.is_none() {
+            let mut slot = slot_of(name.as_bytes());
+            while self.slots[slot] != EMPTY {
+                slot = (slot + 1) % SLOTS;
+            }
+            self.slots[slot] = index as u16;
+        }
+        for sub in row.subcommands {
+            let sub = self.add(sub, Some(&name), wrap);
+            self.commands[index].subcommands.push(sub);
+        }
+        index
+    }
+
+    /// The command of this name, in any case; no subcommands.
+    #[inline]
+    pub fn by_name(&self, name: &[u8]) -> Option<usize> {
+        let mut slot = slot_of(name);
+        loop {
+            let index = self.slots[slot];
+            if index == EMPTY {
+                return None;
+            }
+            if self.commands[index as usize].name.as_bytes().eq_ignore_ascii_case(name) {
+                return Some(index as usize);
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+    }
+
+    /// The command or subcommand of a full name such as `config|get`.
+    pub fn by_full_name(&self, name: &[u8]) -> Option<usize> {
+        let Some(bar) = name.iter().position(|&byte| byte == b'|') else { return self.by_name(name) };
+        let container = self.by_name(&name[..bar])?;
+        self.subcommand(container, &name[bar + 1..])
+    }
+
+    /// A container's subcommand.
+    pub fn subcommand(&self, container: usize, name: &[u8]) -> Option<usize> {
+        let prefix = self.commands[container].name.len() + 1;
+        let subs = &self.commands[container].subcommands;
+        subs.iter().copied().find(|&sub| self.commands[sub].name.as_bytes()[prefix..].eq_ignore_ascii_case(name))
+    }
+
+    /// What a client means: the command, and the subcommand where it has such. A container alone, or with an unknown
+    /// subcommand, is returned as itself.
+    #[inline]
+    pub fn lookup(&self, argv: Argv<'_>) -> Option<usize> {
+        let index = self.by_name(argv.at(0))?;
+        if self.commands[index].subcommands.is_empty() || argv.len() < 2 {
+            return Some(index);
+        }
+        Some(self.subcommand(index, argv.at(1)).unwrap_or(index))
+    }
+
+    /// Sets all measurements to zero.
+    pub fn reset_stats(&mut self) {
+        for command in &mut self.commands {
+            command.stats = CommandStats::default();
+        }
+    }
+}
+
+impl Default for CommandTable {
+    fn default() -> Self {
+        CommandTable::new()
+    }
+}
