@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use understudy::server::startup;
+use understudy::server::{Server, startup};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -14,7 +14,19 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(status) => return status,
     };
-    startup::announce(&config);
-    startup::stopping(&config);
-    ExitCode::SUCCESS
+    let mut server = match Server::new(config) {
+        Ok(server) => server,
+        Err(error) => {
+            log::error!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    startup::announce(&server.config);
+    if let Err(error) = server.load_data_from_disk() {
+        log::error!("Fatal error loading the DB: {error}. Exiting.");
+        return ExitCode::FAILURE;
+    }
+    let code = server.run();
+    startup::stopping(&server.config);
+    ExitCode::from(code as u8)
 }

@@ -31,3 +31,8 @@ mod zset_store;
 pub use command::{DataFn, Row};
 pub use ctx::{Ctx, Session};
 pub use error::CommandError;
+
+/// The rows of all data commands.
+pub fn all_rows() -> &'static [&'static [Row<DataFn>]] {
+    &[dump::ROWS, expire::ROWS, generic::ROWS, hash::ROWS, list::ROWS, object::ROWS, set::ROWS, sort::ROWS, zset::ROWS]
+}

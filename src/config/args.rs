@@ -3,6 +3,7 @@
 //! Ancestor: the argument loop of `main` and `loadServerConfig(FromString)`. As there, options become lines of text
 //! that follow the file's, so that one grammar serves all. Lines are counted as stock counts them.
 
+use super::COMPATIBLE_VERSION;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Read;
@@ -15,8 +16,6 @@ use super::special::{path, reason};
 use super::table;
 use crate::base::glob;
 
-/// The version named in error headings, which tools match.
-const COMPATIBLE_VERSION: &str = "7.2.4";
 /// Files that include files that include files: past this it is a circle.
 const MAX_INCLUDE_DEPTH: u32 = 16;
 

@@ -27,7 +27,14 @@ Sentinel mode:
     )
 }
 
+/// The version of Redis whose behaviour clients find here.
+pub const COMPATIBLE_VERSION: &str = "7.2.4";
+
 /// The version line.
 pub fn version() -> String {
-    format!("Understudy server v={} redis=7.2.4 malloc=jemalloc bits={}", env!("CARGO_PKG_VERSION"), usize::BITS)
+    format!(
+        "Understudy server v={} redis={COMPATIBLE_VERSION} malloc=jemalloc bits={}",
+        env!("CARGO_PKG_VERSION"),
+        usize::BITS
+    )
 }

@@ -22,7 +22,7 @@ mod values;
 
 pub use access::{Applied, ConfigError};
 pub use args::StartError;
-pub use help::{usage, version};
+pub use help::{COMPATIBLE_VERSION, usage, version};
 pub use parse::{quote, split_args};
 pub use special::reason;
 pub use table::{DIRECTIVES, Directive};

@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent: forks and who waits for them. This runs in the child as well as in the server itself.
 
+use crate::config::COMPATIBLE_VERSION;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,8 +14,6 @@ use crate::types::table::TableEntry;
 
 use super::rdb::{SaveOptions, Saver};
 
-/// The version of Redis whose data sets these are.
-const COMPATIBLE_VERSION: &str = "7.2.4";
 /// After so many bytes a file is forced to disk, so that the end does not wait for all of it.
 const SYNC_STEP: usize = 4 << 20;
 

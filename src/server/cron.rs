@@ -2,7 +2,6 @@
 
 use super::{ClientId, Procedure, Server, ticks};
 use crate::base::memory;
-use crate::reactor::Interest;
 
 /// The part of a cron interval that the active expiry may take, in percent.
 const EXPIRE_CPU_PERCENT: u64 = 25;
@@ -98,10 +97,5 @@ impl Server {
                 self.accept_handler(listener);
             }
         }
-    }
-
-    /// Takes a file out of the reactor's care that reads no more.
-    pub(super) fn stop_reading(&mut self, file: crate::reactor::FileId) {
-        self.event_loop.delete_file_event(file, Interest::Readable);
     }
 }

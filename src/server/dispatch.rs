@@ -59,8 +59,11 @@ impl Server {
         if matches!(command.run, Run::Container) && argv.len() >= 2 {
             return Err(unknown_subcommand(argv));
         }
-        let wrong_count =
-            if command.arity >= 0 { argv.len() != command.arity as usize } else { argv.len() < -command.arity as usize };
+        let wrong_count = if command.arity >= 0 {
+            argv.len() != command.arity as usize
+        } else {
+            argv.len() < -command.arity as usize
+        };
         if wrong_count || matches!(command.run, Run::Container) {
             return Err(CommandError::wrong_arity(&command.name));
         }
@@ -139,7 +142,7 @@ impl Server {
         let start = ticks();
         let dirty = self.keys.dirty;
         self.keys.expire_policy = self.expire_policy(id);
-        let result = self.run(id, index, argv);
+        let result = self.execute(id, index, argv);
         let command = &mut self.table.commands[index];
         command.stats.calls += 1;
         command.stats.ticks += ticks().wrapping_sub(start);
@@ -162,7 +165,7 @@ impl Server {
     }
 
     #[inline]
-    fn run(&mut self, id: ClientId, index: usize, argv: Argv<'_>) -> Result<(), CommandError> {
+    fn execute(&mut self, id: ClientId, index: usize, argv: Argv<'_>) -> Result<(), CommandError> {
         match self.table.commands[index].run {
             Run::Data(function) => {
                 let Some(client) = self.clients.get_mut(id) else { return Ok(()) };

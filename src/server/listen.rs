@@ -41,8 +41,7 @@ impl Server {
                 Some(rest) => (true, rest),
                 None => (false, address.as_str()),
             };
-            let opened = resolve(address, port)
-                .and_then(|resolved| Listener::tcp(resolved, self.config.tcp_backlog));
+            let opened = resolve(address, port).and_then(|resolved| Listener::tcp(resolved, self.config.tcp_backlog));
             match opened {
                 Ok(listener) => listeners.push(listener),
                 Err(error) => {

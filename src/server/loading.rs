@@ -193,7 +193,9 @@ impl Server {
         log::error!("Internal error in RDB: {failure}");
         match reason {
             LoadReason::Startup => {
-                log::error!("Fatal error loading the DB, check server logs. Terminating server after rdb file reading failure.");
+                log::error!(
+                    "Fatal error loading the DB, check server logs. Terminating server after rdb file reading failure."
+                );
                 self.exit_code = Some(1);
             }
             LoadReason::Sync => self.sync_load_failed(failure),
@@ -204,7 +206,10 @@ impl Server {
     pub fn take_over(&mut self, staged: Staged) {
         log::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", staged.keys, staged.expired);
         if !staged.functions.is_empty() {
-            log::warn!("The snapshot holds {} function libraries, which this build does not run.", staged.functions.len());
+            log::warn!(
+                "The snapshot holds {} function libraries, which this build does not run.",
+                staged.functions.len()
+            );
         }
         self.snapshot.last_load = (staged.keys, staged.expired);
         let old = self.keys.replace_dbs(staged.dbs);

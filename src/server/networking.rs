@@ -164,8 +164,11 @@ impl Server {
             }
         }
         let Some(client) = self.clients.get_mut(id) else { return };
-        let mut buffer =
-            if client.input.is_empty() { std::mem::take(&mut self.read_buffer) } else { std::mem::take(&mut client.input) };
+        let mut buffer = if client.input.is_empty() {
+            std::mem::take(&mut self.read_buffer)
+        } else {
+            std::mem::take(&mut client.input)
+        };
         if client.parse.big_argument().is_none() {
             buffer.reserve(READ_BYTES);
             let room = buffer.capacity() - buffer.len();

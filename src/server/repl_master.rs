@@ -174,7 +174,11 @@ impl Server {
 
     /// Ids of our replicas.
     pub fn replicas(&self) -> Vec<ClientId> {
-        self.clients.iter().filter(|(_, client)| client.replica.is_some() && !client.closing).map(|(id, _)| id).collect()
+        self.clients
+            .iter()
+            .filter(|(_, client)| client.replica.is_some() && !client.closing)
+            .map(|(id, _)| id)
+            .collect()
     }
 
     /// SYNC and PSYNC.
@@ -229,7 +233,9 @@ impl Server {
         let former = asked_id.eq_ignore_ascii_case(&self.repl.replid2) && wanted <= self.repl.second_offset;
         let position = wanted.saturating_sub(1).max(0) as u64;
         if !(ours || former) || self.repl.log.whereabouts(position) == Whereabouts::Gone {
-            log::info!("Unable to partial resync with replica {name} for lack of backlog (Replica request was: {wanted}).");
+            log::info!(
+                "Unable to partial resync with replica {name} for lack of backlog (Replica request was: {wanted})."
+            );
             self.stats.sync_partial_err += 1;
             return Ok(false);
         }
@@ -376,7 +382,9 @@ impl Server {
                 self.close_client(id);
             } else if diskless {
                 let name = self.clients.get(id).map(replica_name).unwrap_or_default();
-                log::info!("Streamed replica with replica {name} (socket). Waiting for REPLCONF ACK from replica to enable streaming");
+                log::info!(
+                    "Streamed replica with replica {name} (socket). Waiting for REPLCONF ACK from replica to enable streaming"
+                );
                 if let Some(replica) = self.replica_of_mut(id) {
                     replica.stage = ReplicaStage::Online;
                     replica.online_on_ack = true;
@@ -671,7 +679,10 @@ impl Server {
             }
             b"ip-address" => {
                 if value.len() >= 46 {
-                    return Err(CommandError::new(format!("ERR REPLCONF ip-address provided by replica instance is too long: {} bytes", value.len())));
+                    return Err(CommandError::new(format!(
+                        "ERR REPLCONF ip-address provided by replica instance is too long: {} bytes",
+                        value.len()
+                    )));
                 }
                 introduction.ip_address = Some(String::from_utf8_lossy(value).into_owned());
             }

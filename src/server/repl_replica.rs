@@ -112,7 +112,9 @@ impl Server {
             let Some(port) = port else { return Err(CommandError::new("ERR Invalid master port")) };
             let host = String::from_utf8_lossy(argv.at(1)).into_owned();
             if self.repl.master.as_ref().is_some_and(|master| *master == (host.clone(), port)) {
-                log::info!("REPLICAOF would result into synchronization with the master we are already connected with. No operation performed.");
+                log::info!(
+                    "REPLICAOF would result into synchronization with the master we are already connected with. No operation performed."
+                );
                 if let Some(reply) = self.reply(id) {
                     reply.status("OK Already connected to specified master");
                 }
@@ -393,7 +395,9 @@ impl Server {
             match parse_framing(&line) {
                 Ok(framing) => {
                     if let Err(error) = self.open_destination(&framing) {
-                        return self.link_failed(&format!("Opening the temp file needed for MASTER <-> REPLICA synchronization: {error}"));
+                        return self.link_failed(&format!(
+                            "Opening the temp file needed for MASTER <-> REPLICA synchronization: {error}"
+                        ));
                     }
                     if let Some(transfer) = &mut self.repl.link.transfer {
                         transfer.framing = Some(framing);
@@ -411,7 +415,9 @@ impl Server {
                 return self.transfer_complete();
             }
             Err(text) => {
-                return self.link_failed(&format!("MASTER <-> REPLICA sync: snapshot refused, the data we hold stays: {text}"));
+                return self.link_failed(&format!(
+                    "MASTER <-> REPLICA sync: snapshot refused, the data we hold stays: {text}"
+                ));
             }
         }
         if self.loading.is_none() {
@@ -460,7 +466,8 @@ impl Server {
                     self.take_over(staged);
                     self.sync_loaded();
                 }
-                Err(text) => self.link_failed(&format!("MASTER <-> REPLICA sync: snapshot refused, the data we hold stays: {text}")),
+                Err(text) => self
+                    .link_failed(&format!("MASTER <-> REPLICA sync: snapshot refused, the data we hold stays: {text}")),
             },
             Destination::Disk { file, path, .. } => self.load_transferred(file, path),
         }
@@ -471,7 +478,10 @@ impl Server {
         let saved = file.sync_all().and_then(|()| std::fs::rename(&path, self.rdb_path()));
         if let Err(error) = saved {
             let _ = std::fs::remove_file(&path);
-            return self.link_failed(&format!("Failed trying to rename the temp DB into {}: {error}", self.rdb_path().display()));
+            return self.link_failed(&format!(
+                "Failed trying to rename the temp DB into {}: {error}",
+                self.rdb_path().display()
+            ));
         }
         log::info!("MASTER <-> REPLICA sync: Flushing old data");
         let empty = (0..self.keys.database_count()).map(|_| Default::default()).collect();

@@ -55,7 +55,10 @@ impl Server {
         log::warn!("User requested shutdown...");
         let lagging = self.lagging_replicas();
         if !options.now && self.config.shutdown_timeout > 0 && lagging > 0 {
-            log::info!("{lagging} replicas are lagging behind, waiting up to {} seconds.", self.config.shutdown_timeout);
+            log::info!(
+                "{lagging} replicas are lagging behind, waiting up to {} seconds.",
+                self.config.shutdown_timeout
+            );
             let deadline_ms = self.clock.unix_ms() + i64::from(self.config.shutdown_timeout) * 1000;
             self.shutdown = Some(PendingShutdown { options, deadline_ms, asked_by });
             return true;

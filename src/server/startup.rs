@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: `--test-memory` (memory testers do that better), and Sentinel, which has its own room.
 
+use crate::config::COMPATIBLE_VERSION;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,6 @@ use super::logging::{self, RAW, Role};
 use crate::base::process;
 use crate::config::{self, Config, Supervised, reason};
 
-/// The Redis version we are compatible with.
-const COMPATIBLE_VERSION: &str = "7.2.4";
 /// Where the pid goes when we run in the background and nobody said where.
 const DEFAULT_PID_FILE: &str = "/var/run/understudy.pid";
 /// Descriptors that are not clients: the log, snapshots, listening sockets, links.

@@ -1,8 +1,8 @@
 //! Commands of a connection: PING, AUTH, HELLO, SELECT, QUIT, RESET.
 
 use crate::commands::command::{Row, category, flag};
-use crate::commands::{CommandError, error};
 use crate::commands::ctx::{integer, is_option};
+use crate::commands::{CommandError, error};
 use crate::resp::request::Argv;
 use crate::server::client::ReplyMode;
 use crate::server::table::HouseFn;
@@ -13,56 +13,74 @@ type Done = Result<(), CommandError>;
 /// The rows of this family.
 pub const ROWS: &[Row<HouseFn>] = &[
     Row {
-        name: "ping", arity: -1,
+        name: "ping",
+        arity: -1,
         flags: flag::FAST,
         categories: category::CONNECTION,
         keys: &[],
-        group: "connection", since: "1.0.0", summary: "Ping the server",
+        group: "connection",
+        since: "1.0.0",
+        summary: "Ping the server",
         run: Some(ping),
         subcommands: &[],
     },
     Row {
-        name: "auth", arity: -2,
+        name: "auth",
+        arity: -2,
         flags: flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY,
         categories: category::CONNECTION,
         keys: &[],
-        group: "connection", since: "1.0.0", summary: "Authenticate to the server",
+        group: "connection",
+        since: "1.0.0",
+        summary: "Authenticate to the server",
         run: Some(auth),
         subcommands: &[],
     },
     Row {
-        name: "hello", arity: -1,
+        name: "hello",
+        arity: -1,
         flags: flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY,
         categories: category::CONNECTION,
         keys: &[],
-        group: "connection", since: "6.0.0", summary: "Handshake with Redis",
+        group: "connection",
+        since: "6.0.0",
+        summary: "Handshake with Redis",
         run: Some(hello),
         subcommands: &[],
     },
     Row {
-        name: "select", arity: 2,
+        name: "select",
+        arity: 2,
         flags: flag::LOADING | flag::STALE | flag::FAST,
         categories: category::CONNECTION,
         keys: &[],
-        group: "connection", since: "1.0.0", summary: "Change the selected database for the current connection",
+        group: "connection",
+        since: "1.0.0",
+        summary: "Change the selected database for the current connection",
         run: Some(select),
         subcommands: &[],
     },
     Row {
-        name: "quit", arity: -1,
+        name: "quit",
+        arity: -1,
         flags: flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY,
         categories: category::CONNECTION,
         keys: &[],
-        group: "connection", since: "1.0.0", summary: "Close the connection",
+        group: "connection",
+        since: "1.0.0",
+        summary: "Close the connection",
         run: Some(quit),
         subcommands: &[],
     },
     Row {
-        name: "reset", arity: 1,
+        name: "reset",
+        arity: 1,
         flags: flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY,
         categories: category::CONNECTION,
         keys: &[],
-        group: "connection", since: "6.2.0", summary: "Reset the connection",
+        group: "connection",
+        since: "6.2.0",
+        summary: "Reset the connection",
         run: Some(reset),
         subcommands: &[],
     },
@@ -122,8 +140,8 @@ struct Hello<'a> {
 fn parse_hello(argv: Argv<'_>) -> Result<Hello<'_>, CommandError> {
     let mut hello = Hello { protocol: None, credentials: None, name: None };
     if let Some(version) = argv.get(1) {
-        let version =
-            integer(version).map_err(|_| CommandError::new("ERR Protocol version is not an integer or out of range"))?;
+        let version = integer(version)
+            .map_err(|_| CommandError::new("ERR Protocol version is not an integer or out of range"))?;
         if !(2..=3).contains(&version) {
             return Err(CommandError::new("NOPROTO unsupported protocol version"));
         }
@@ -184,7 +202,7 @@ fn hello(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     reply.bulk(b"server");
     reply.bulk(b"redis");
     reply.bulk(b"version");
-    reply.bulk(crate::server::startup::REDIS_VERSION.as_bytes());
+    reply.bulk(crate::config::COMPATIBLE_VERSION.as_bytes());
     reply.bulk(b"proto");
     reply.int(if resp3 { 3 } else { 2 });
     reply.bulk(b"id");
