@@ -4,33 +4,13 @@
 
 use super::DataFn;
 use super::command::{Row, category, flag, key, one};
-use super::ctx::{Ctx, integer, is_option};
+use super::ctx::{Ctx, is_option};
 use super::effects::class;
 use super::error::CommandError;
+use super::expiry::{EX, EXAT, PX, PXAT, Unit};
 use super::generic::look;
 use crate::keyspace::ExpirePolicy;
 use crate::resp::request::Argv;
-
-/// How a command counts time.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Unit {
-    /// Milliseconds in one.
-    ms: i64,
-    /// Whether it counts from 1970 and not from now.
-    absolute: bool,
-}
-
-const EXPIRE: Unit = Unit { ms: 1000, absolute: false };
-const EXPIREAT: Unit = Unit { ms: 1000, absolute: true };
-const PEXPIRE: Unit = Unit { ms: 1, absolute: false };
-const PEXPIREAT: Unit = Unit { ms: 1, absolute: true };
-
-impl Unit {
-    /// The moment that `value` means, in milliseconds since 1970, if it can be said.
-    fn moment(self, value: i64, now: i64) -> Option<i64> {
-        value.checked_mul(self.ms)?.checked_add(if self.absolute { 0 } else { now })
-    }
-}
 
 /// When an expiry may be set, from NX, XX, GT and LT.
 #[derive(Default)]
@@ -74,7 +54,7 @@ impl Condition {
 
 fn expire_generic(ctx: &mut Ctx<'_>, argv: Argv<'_>, name: &str, unit: Unit) -> Result<(), CommandError> {
     let condition = Condition::parse(argv)?;
-    let moment = unit.moment(integer(argv.at(2))?, ctx.now).ok_or_else(|| CommandError::invalid_expire(name))?;
+    let moment = unit.moment(argv.at(2), ctx.now, name)?;
     let key = argv.at(1);
     let old = ctx.keys.write(key).map(|entry| entry.expire_ms());
     if !old.is_some_and(|old| condition.allows(old, moment)) {
@@ -89,7 +69,7 @@ fn expire_generic(ctx: &mut Ctx<'_>, argv: Argv<'_>, name: &str, unit: Unit) -> 
     } else {
         ctx.keys.set_expire(key, Some(moment));
         ctx.changed(class::GENERIC, "expire", key);
-        if unit != PEXPIREAT {
+        if unit != PXAT {
             let mut digits = itoa::Buffer::new();
             let mut args = vec![b"PEXPIREAT".as_slice(), key, digits.format(moment).as_bytes()];
             args.extend(argv.from(3).iter());
@@ -101,19 +81,19 @@ fn expire_generic(ctx: &mut Ctx<'_>, argv: Argv<'_>, name: &str, unit: Unit) -> 
 }
 
 fn expire(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    expire_generic(ctx, argv, "expire", EXPIRE)
+    expire_generic(ctx, argv, "expire", EX)
 }
 
 fn expireat(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    expire_generic(ctx, argv, "expireat", EXPIREAT)
+    expire_generic(ctx, argv, "expireat", EXAT)
 }
 
 fn pexpire(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    expire_generic(ctx, argv, "pexpire", PEXPIRE)
+    expire_generic(ctx, argv, "pexpire", PX)
 }
 
 fn pexpireat(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    expire_generic(ctx, argv, "pexpireat", PEXPIREAT)
+    expire_generic(ctx, argv, "pexpireat", PXAT)
 }
 
 /// Answers what `of` makes of a key's expiry; −1 without one, −2 without a key.

@@ -5,46 +5,39 @@ use super::ctx::integer;
 use super::error::CommandError;
 use crate::base::clock::UnixMs;
 
-/// What a time to live is counted in.
+/// How a command counts time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Seconds: EX, EXAT, EXPIRE, EXPIREAT.
-    Seconds,
-    /// Milliseconds: PX, PXAT, PEXPIRE, PEXPIREAT.
-    Milliseconds,
+pub struct Unit {
+    /// Milliseconds in one.
+    ms: i64,
+    /// Whether it counts from 1970 and not from now.
+    absolute: bool,
 }
 
-/// From where a time to live is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Since {
-    /// From this moment on: EX, PX, EXPIRE, PEXPIRE.
-    Now(UnixMs),
-    /// From 1970 on: EXAT, PXAT, EXPIREAT, PEXPIREAT.
-    Epoch,
-}
+/// Seconds from now: EX, EXPIRE.
+pub const EX: Unit = Unit { ms: 1000, absolute: false };
+/// Seconds since 1970: EXAT, EXPIREAT.
+pub const EXAT: Unit = Unit { ms: 1000, absolute: true };
+/// Milliseconds from now: PX, PEXPIRE.
+pub const PX: Unit = Unit { ms: 1, absolute: false };
+/// Milliseconds since 1970: PXAT, PEXPIREAT.
+pub const PXAT: Unit = Unit { ms: 1, absolute: true };
 
-/// The moment that an argument means, which may lie in the past: the rule of EXPIRE. `command` is the name that a
-/// complaint about an overflow quotes, in lower case.
-pub fn parse_expire(arg: &[u8], unit: Unit, since: Since, command: &str) -> Result<UnixMs, CommandError> {
-    to_unix_ms(integer(arg)?, unit, since).ok_or_else(|| CommandError::invalid_expire(command))
-}
+impl Unit {
+    /// The moment that an argument means, which may lie in the past: the rule of EXPIRE. `command` is the name that a
+    /// complaint about an overflow quotes, in lower case.
+    pub fn moment(self, arg: &[u8], now: UnixMs, command: &str) -> Result<UnixMs, CommandError> {
+        self.to_unix_ms(integer(arg)?, now).ok_or_else(|| CommandError::invalid_expire(command))
+    }
 
-/// The same where zero and negative arguments are refused: the rule of SET and GETEX.
-pub fn parse_positive_expire(arg: &[u8], unit: Unit, since: Since, command: &str) -> Result<UnixMs, CommandError> {
-    Some(integer(arg)?)
-        .filter(|&amount| amount > 0)
-        .and_then(|amount| to_unix_ms(amount, unit, since))
-        .ok_or_else(|| CommandError::invalid_expire(command))
-}
+    /// The same where zero and negative arguments are refused: the rule of SET and GETEX.
+    pub fn positive_moment(self, arg: &[u8], now: UnixMs, command: &str) -> Result<UnixMs, CommandError> {
+        let amount = Some(integer(arg)?).filter(|&amount| amount > 0);
+        amount.and_then(|amount| self.to_unix_ms(amount, now)).ok_or_else(|| CommandError::invalid_expire(command))
+    }
 
-fn to_unix_ms(amount: i64, unit: Unit, since: Since) -> Option<UnixMs> {
-    let amount_ms = match unit {
-        Unit::Seconds => amount.checked_mul(1000)?,
-        Unit::Milliseconds => amount,
-    };
-    match since {
-        Since::Now(now) => amount_ms.checked_add(now),
-        Since::Epoch => Some(amount_ms),
+    fn to_unix_ms(self, amount: i64, now: UnixMs) -> Option<UnixMs> {
+        amount.checked_mul(self.ms)?.checked_add(if self.absolute { 0 } else { now })
     }
 }
 
@@ -57,29 +50,24 @@ mod tests {
 
     #[test]
     fn every_unit_and_origin_becomes_milliseconds_since_1970() {
-        for (unit, since, expected) in [
-            (Unit::Seconds, Since::Now(NOW), NOW + 7000),
-            (Unit::Milliseconds, Since::Now(NOW), NOW + 7),
-            (Unit::Seconds, Since::Epoch, 7000),
-            (Unit::Milliseconds, Since::Epoch, 7),
-        ] {
-            assert_eq!(parse_expire(b"7", unit, since, "x"), Ok(expected));
-            assert_eq!(parse_positive_expire(b"7", unit, since, "x"), Ok(expected));
+        for (unit, expected) in [(EX, NOW + 7000), (PX, NOW + 7), (EXAT, 7000), (PXAT, 7)] {
+            assert_eq!(unit.moment(b"7", NOW, "x"), Ok(expected));
+            assert_eq!(unit.positive_moment(b"7", NOW, "x"), Ok(expected));
         }
-        assert_eq!(parse_expire(b"-7", Unit::Seconds, Since::Now(NOW), "x"), Ok(NOW - 7000));
+        assert_eq!(EX.moment(b"-7", NOW, "x"), Ok(NOW - 7000));
     }
 
     #[test]
     fn what_does_not_fit_is_refused_with_the_commands_name() {
         let invalid = CommandError::new("ERR invalid expire time in 'set' command");
         for bad in [b"0".as_slice(), b"-1", b"9223372036854775807", b"9223372036854775"] {
-            assert_eq!(parse_positive_expire(bad, Unit::Seconds, Since::Now(NOW), "set"), Err(invalid.clone()));
+            assert_eq!(EX.positive_moment(bad, NOW, "set"), Err(invalid.clone()));
         }
         let most = (i64::MAX - NOW).to_string();
-        assert_eq!(parse_expire(most.as_bytes(), Unit::Milliseconds, Since::Now(NOW), "set"), Ok(i64::MAX));
+        assert_eq!(PX.moment(most.as_bytes(), NOW, "set"), Ok(i64::MAX));
         let more = (i64::MAX - NOW + 1).to_string();
-        assert_eq!(parse_expire(more.as_bytes(), Unit::Milliseconds, Since::Now(NOW), "set"), Err(invalid.clone()));
-        assert_eq!(parse_expire(b"-9223372036854776", Unit::Seconds, Since::Epoch, "set"), Err(invalid));
-        assert_eq!(parse_expire(b"1x", Unit::Seconds, Since::Epoch, "set"), Err(error::NOT_INTEGER));
+        assert_eq!(PX.moment(more.as_bytes(), NOW, "set"), Err(invalid.clone()));
+        assert_eq!(EXAT.moment(b"-9223372036854776", NOW, "set"), Err(invalid));
+        assert_eq!(EXAT.moment(b"1x", NOW, "set"), Err(error::NOT_INTEGER));
     }
 }

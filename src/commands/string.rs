@@ -14,7 +14,7 @@ pub use rows::ROWS;
 use super::ctx::{Ctx, Limits, Session, integer, is_option, reply_str};
 use super::effects::{Effects, class};
 use super::error::{self, CommandError};
-use super::expiry::{Since, Unit, parse_positive_expire};
+use super::expiry::{EX, EXAT, PX, PXAT, Unit};
 use crate::base::clock::UnixMs;
 use crate::base::extended::{self, SumError};
 use crate::keyspace::{ExpirePolicy, Keyspace};
@@ -140,13 +140,6 @@ fn substr(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     getrange(ctx, argv)
 }
 
-/// A time to live among a command's options.
-#[derive(Clone, Copy, PartialEq)]
-struct Expiry {
-    unit: Unit,
-    absolute: bool,
-}
-
 /// The options of SET and GETEX.
 #[derive(Default)]
 struct Options {
@@ -156,7 +149,7 @@ struct Options {
     keep_ttl: bool,
     persist: bool,
     /// How to read the time to live, and which argument it is.
-    expiry: Option<(Expiry, usize)>,
+    expiry: Option<(Unit, usize)>,
 }
 
 impl Options {
@@ -164,9 +157,9 @@ impl Options {
         let mut options = Options::default();
         let mut index = first;
         while let Some(arg) = argv.get(index) {
-            if let Some(expiry) = expiry_option(arg) {
+            if let Some(unit) = unit_option(arg) {
                 index += 1;
-                options.take_expiry(expiry, index)?;
+                options.take_expiry(unit, index)?;
                 if index == argv.len() {
                     return Err(error::SYNTAX);
                 }
@@ -182,12 +175,12 @@ impl Options {
         Ok(options)
     }
 
-    fn take_expiry(&mut self, expiry: Expiry, index: usize) -> Done {
-        let other = self.expiry.is_some_and(|(taken, _)| taken != expiry);
+    fn take_expiry(&mut self, unit: Unit, index: usize) -> Done {
+        let other = self.expiry.is_some_and(|(taken, _)| taken != unit);
         if other || self.keep_ttl || self.persist {
             return Err(error::SYNTAX);
         }
-        self.expiry = Some((expiry, index));
+        self.expiry = Some((unit, index));
         Ok(())
     }
 
@@ -207,21 +200,15 @@ impl Options {
     }
 
     fn expire_ms(&self, argv: Argv<'_>, now: UnixMs, command: &str) -> Result<Option<UnixMs>, CommandError> {
-        let Some((expiry, index)) = self.expiry else { return Ok(None) };
-        let since = if expiry.absolute { Since::Epoch } else { Since::Now(now) };
-        parse_positive_expire(argv.at(index), expiry.unit, since, command).map(Some)
+        let Some((unit, index)) = self.expiry else { return Ok(None) };
+        unit.positive_moment(argv.at(index), now, command).map(Some)
     }
 }
 
-fn expiry_option(arg: &[u8]) -> Option<Expiry> {
-    let (unit, absolute) = match arg.len() {
-        2 if is_option(arg, "EX") => (Unit::Seconds, false),
-        2 if is_option(arg, "PX") => (Unit::Milliseconds, false),
-        4 if is_option(arg, "EXAT") => (Unit::Seconds, true),
-        4 if is_option(arg, "PXAT") => (Unit::Milliseconds, true),
-        _ => return None,
-    };
-    Some(Expiry { unit, absolute })
+fn unit_option(arg: &[u8]) -> Option<Unit> {
+    [(EX, "EX"), (PX, "PX"), (EXAT, "EXAT"), (PXAT, "PXAT")]
+        .into_iter()
+        .find_map(|(unit, name)| is_option(arg, name).then_some(unit))
 }
 
 fn set(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
@@ -277,14 +264,14 @@ fn store_until(ctx: &mut Ctx<'_>, key: &[u8], argv: Argv<'_>, value: usize, dead
 }
 
 fn setex(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
-    let deadline = parse_positive_expire(argv.at(2), Unit::Seconds, Since::Now(ctx.now), "setex")?;
+    let deadline = EX.positive_moment(argv.at(2), ctx.now, "setex")?;
     store_until(ctx, argv.at(1), argv, 3, deadline);
     ctx.reply.ok();
     Ok(())
 }
 
 fn psetex(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
-    let deadline = parse_positive_expire(argv.at(2), Unit::Milliseconds, Since::Now(ctx.now), "psetex")?;
+    let deadline = PX.positive_moment(argv.at(2), ctx.now, "psetex")?;
     store_until(ctx, argv.at(1), argv, 3, deadline);
     ctx.reply.ok();
     Ok(())
@@ -357,7 +344,7 @@ fn store_pairs(ctx: &mut Ctx<'_>, argv: Argv<'_>) {
 }
 
 fn mset(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
-    if argv.len() % 2 == 0 {
+    if argv.len().is_multiple_of(2) {
         return Err(CommandError::wrong_arity("mset"));
     }
     store_pairs(ctx, argv);
@@ -366,7 +353,7 @@ fn mset(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
 }
 
 fn msetnx(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
-    if argv.len() % 2 == 0 {
+    if argv.len().is_multiple_of(2) {
         return Err(CommandError::wrong_arity("msetnx"));
     }
     let taken = (1..argv.len()).step_by(2).any(|index| ctx.keys.exists(argv.at(index)));
