@@ -4,6 +4,7 @@
 //! what follows from it beyond its own bytes. It can be tested without a server.
 
 pub mod command;
+pub mod connection;
 pub mod ctx;
 pub mod digest;
 pub mod dump;
