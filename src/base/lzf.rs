@@ -10,6 +10,10 @@
 
 const LITERALS_MAX: usize = 32;
 const MATCH_MIN: usize = 3;
+/// Bytes that are read to look at three of them.
+const WORD: usize = 4;
+/// After so many bytes (as a power of two) without a match every second one is looked at, and so on.
+const PATIENCE_BITS: usize = 6;
 const MATCH_MAX: usize = 2 + 7 + 255;
 const DISTANCE_MAX: usize = 1 << 13;
 /// The smallest gain worth the trouble, as in the ancestor of the snapshot's writer.
@@ -24,10 +28,12 @@ pub fn compress(input: &[u8]) -> Option<Vec<u8>> {
     u32::try_from(input.len()).ok()?;
     let mut out = Vec::with_capacity(budget);
     let mut seen = Seen::for_len(input.len());
-    let (mut at, mut literals_from) = (0, 0);
-    while at + MATCH_MIN <= input.len() {
+    // The first place repeats nothing, and needs no note: a slot that was never set means it.
+    let (mut at, mut literals_from) = (1, 0);
+    while at + WORD <= input.len() {
         let Some(distance) = seen.replace(input, at) else {
-            at += 1;
+            // The longer nothing was found, the less it is looked for.
+            at += 1 + ((at - literals_from) >> PATIENCE_BITS);
             if out.len() + (at - literals_from) > budget {
                 return None;
             }
@@ -41,9 +47,7 @@ pub fn compress(input: &[u8]) -> Option<Vec<u8>> {
         }
         // The last two places of a match are enough to find what runs on from it.
         for place in (at + len - 2)..(at + len) {
-            if place + MATCH_MIN <= input.len() {
-                seen.replace(input, place);
-            }
+            seen.replace(input, place);
         }
         at += len;
         literals_from = at;
@@ -52,7 +56,7 @@ pub fn compress(input: &[u8]) -> Option<Vec<u8>> {
     (out.len() <= budget).then_some(out)
 }
 
-/// Where each hash of three bytes was last seen: the position + 1, 0 for never. Sized to the input, so that a
+/// Where each hash of three bytes was last seen, 0 if never. Sized to the input, so that a
 /// short string does not pay for clearing a long table.
 struct Seen {
     slots: Vec<u32>,
@@ -65,16 +69,16 @@ impl Seen {
         Seen { slots: vec![0; 1 << bits], shift: 32 - bits }
     }
 
-    /// Notes that the bytes at `at` stand there; how far back the same three bytes stood before, if in reach.
+    /// Notes that the bytes at `at`, which is not 0, stand there; how far back the same three bytes stood before, if
+    /// in reach.
     #[inline]
     fn replace(&mut self, input: &[u8], at: usize) -> Option<usize> {
-        let three = |at: usize| u32::from_be_bytes([0, input[at], input[at + 1], input[at + 2]]);
-        let key = three(at);
+        let three = |at: usize| Some(u32::from_le_bytes(*input.get(at..)?.first_chunk::<WORD>()?) << 8);
+        let key = three(at)?;
         let slot = &mut self.slots[(key.wrapping_mul(0x9E37_79B1) >> self.shift) as usize];
-        let before = (*slot as usize).checked_sub(1);
-        *slot = at as u32 + 1;
-        let before = before.filter(|before| at - before <= DISTANCE_MAX && three(*before) == key)?;
-        Some(at - before)
+        let before = std::mem::replace(slot, at as u32) as usize;
+        // Equal bytes are rare and near ones are not: in this order the processor guesses right.
+        (three(before)? == key && at - before <= DISTANCE_MAX).then_some(at - before)
     }
 }
 

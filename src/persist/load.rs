@@ -1,4 +1,5 @@
-//! From a snapshot to databases that can take the place of the present ones. Ancestor: rdbLoadRioWithLoadingCtx of rdb.c.
+//! From a snapshot to databases that can take the place of the present ones.
+//! Ancestor: rdbLoadRioWithLoadingCtx of rdb.c.
 //!
 //! Keys go into a fresh set of databases, so that an unsound snapshot costs nobody the data he has. An entry waits
 //! a little before it goes into its table, for its bucket to come into the cache meanwhile.

@@ -5,3 +5,6 @@
 pub mod load;
 pub mod rdb;
 pub mod snapshot;
+
+#[cfg(test)]
+mod tests;

@@ -559,7 +559,20 @@ impl<T: TableEntry> Table<T> {
 
     /// All entries, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        (0..self.buckets()).flat_map(move |index| self.chain(index))
+        (0..self.buckets()).flat_map(move |index| {
+            self.look_ahead(index);
+            self.chain(index)
+        })
+    }
+
+    /// Asks for what a walk over all buckets meets after bucket `index`.
+    #[inline]
+    fn look_ahead(&self, index: usize) {
+        if index + 2 < self.buckets() {
+            prefetch(self.bucket_at(index + 2).cast());
+            // SAFETY: as in `find`.
+            prefetch_entries(unsafe { &*self.bucket_at(index + 1) });
+        }
     }
 
     /// One step of SCAN: calls `f` for the entries of one bucket (and its split half) and returns the next cursor,

@@ -38,20 +38,55 @@ impl<'a> Input<'a> {
         &self.bytes[self.at..]
     }
 
+    #[inline]
     pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let taken = self.rest().get(..count)?;
         self.at += count;
         Some(taken)
     }
 
+    #[inline]
     pub fn byte(&mut self) -> Option<u8> {
         self.array::<1>().map(|[byte]| byte)
     }
 
+    #[inline]
     pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let array = array_at(self.rest(), 0)?;
         self.at += N;
         Some(array)
+    }
+
+    /// A string that is plain, not long, and here as a whole; otherwise nothing is taken.
+    #[inline]
+    pub fn short_text(&mut self) -> Option<&'a [u8]> {
+        let (start, first) = (self.at, self.byte()?);
+        let count = match first >> 6 {
+            0 => Some(usize::from(first)),
+            1 => self.byte().map(|next| usize::from(first & 0x3f) << 8 | usize::from(next)),
+            _ => None,
+        };
+        let text = count.and_then(|count| self.take(count));
+        if text.is_none() {
+            self.at = start;
+        }
+        text
+    }
+
+    /// A string that is written as a number; otherwise nothing is taken.
+    #[inline]
+    pub fn number(&mut self) -> Option<i64> {
+        let start = self.at;
+        let number = match self.byte()? {
+            0xc0 => self.array().map(|bytes| i8::from_le_bytes(bytes).into()),
+            0xc1 => self.array().map(|bytes| i16::from_le_bytes(bytes).into()),
+            0xc2 => self.array().map(|bytes| i32::from_le_bytes(bytes).into()),
+            _ => None,
+        };
+        if number.is_none() {
+            self.at = start;
+        }
+        number
     }
 
     /// A length that must not be a special encoding.
@@ -154,6 +189,7 @@ impl StringReader {
         match header {
             Header::Int(number) => Ok(Some(RdbString::Int(number))),
             Header::Bytes { count, packing } => match input.take(count) {
+                Some(bytes) if matches!(packing, Packing::Raw) => Ok(Some(RdbString::Borrowed(bytes))),
                 Some(bytes) => packing.open(RdbString::Borrowed(bytes)).map(Some),
                 None => {
                     self.partial = Some(Partial { bytes: Vec::new(), wanted: count, packing });

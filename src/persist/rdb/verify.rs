@@ -1,5 +1,5 @@
-//! Whether a snapshot is whole and holds nothing that cannot be read: magic, version, opcodes, type numbers, lengths and
-//! checksum, while its bytes arrive. Ancestor: what redis-check-rdb does, short of reading the values.
+//! Whether a snapshot is whole and holds nothing that cannot be read: magic, version, opcodes, type numbers, lengths
+//! and checksum, while its bytes arrive. Ancestor: what redis-check-rdb does, short of reading the values.
 //!
 //! A replica asks here before it gives its old data up. The walk is the loader's own, with values passed over: nothing
 //! is unpacked, and what stands inside a packed collection is not looked at.

@@ -3,13 +3,14 @@
 mod damage;
 mod roundtrip;
 mod samples;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::numbers::format_f64;
 use crate::types::{CollectionLimits, Str, StrRef, Value, ValueRef};
 
-use super::{KeyMeta, Loader, RdbError, Sink};
+use super::{ErrorKind, KeyMeta, Loader, RdbError, Sink, Verifier};
 
 /// A value without its encoding.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,16 +135,30 @@ impl Sink for Told {
     }
 }
 
-/// Loads `slices` one after the other; all bytes must be taken and the snapshot be whole.
+/// Loads `slices` one after the other; all bytes must be taken and the snapshot be whole. The verifier must agree.
 fn load_slices<'a>(slices: impl Iterator<Item = &'a [u8]>) -> Result<Told, RdbError> {
+    let slices: Vec<&[u8]> = slices.collect();
     let (mut loader, mut told) = (Loader::new(CollectionLimits::default()), Told::default());
-    for slice in slices {
-        if loader.feed(slice, &mut told)? < slice.len() {
-            return Err(RdbError::refused("bytes after the end"));
+    let loaded = each(&slices, |slice| loader.feed(slice, &mut told)).and_then(|()| loader.finish());
+    let mut verifier = Verifier::new(false);
+    let verified = each(&slices, |slice| verifier.feed(slice)).and_then(|()| verifier.finish());
+    match &loaded {
+        Ok(()) => {
+            assert_eq!(verified, Ok(()));
+            assert_eq!(verifier.keys(), loader.keys_loaded() + loader.empty_keys_skipped());
         }
+        // The contents of a value, or keys that come twice: not what a verifier looks at.
+        Err(RdbError { kind: ErrorKind::Corrupt(_) | ErrorKind::Refused(_), .. }) => {}
+        Err(error) => assert_eq!(verified.as_ref(), Err(error)),
     }
-    loader.finish()?;
-    Ok(told)
+    loaded.map(|()| told)
+}
+
+fn each<'a>(slices: &[&'a [u8]], mut feed: impl FnMut(&'a [u8]) -> Result<usize, RdbError>) -> Result<(), RdbError> {
+    slices.iter().try_for_each(|slice| match feed(slice)? {
+        taken if taken == slice.len() => Ok(()),
+        _ => Err(RdbError::refused("bytes after the end")),
+    })
 }
 
 fn load(bytes: &[u8]) -> Result<Told, RdbError> {
