@@ -35,5 +35,17 @@ pub use error::CommandError;
 
 /// The rows of all data commands.
 pub fn all_rows() -> &'static [&'static [Row<DataFn>]] {
-    &[dump::ROWS, expire::ROWS, generic::ROWS, hash::ROWS, list::ROWS, object::ROWS, set::ROWS, sort::ROWS, zset::ROWS]
+    &[
+        connection::ROWS,
+        dump::ROWS,
+        expire::ROWS,
+        generic::ROWS,
+        hash::ROWS,
+        list::ROWS,
+        object::ROWS,
+        set::ROWS,
+        sort::ROWS,
+        string::ROWS,
+        zset::ROWS,
+    ]
 }
