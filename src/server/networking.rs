@@ -286,7 +286,7 @@ impl Server {
             if index % PREFETCH == 0 {
                 self.prefetch(id, batch, index, buffer);
             }
-            let Some(client) = self.clients.get_mut(id) else { return None };
+            let client = self.clients.get_mut(id)?;
             if client.closing || client.close_after_reply {
                 return Some(buffer.len());
             }

@@ -644,7 +644,7 @@ impl Server {
 
     /// REPLCONF from a replica, or from our master.
     pub fn replconf(&mut self, id: ClientId, argv: Argv<'_>) -> Result<(), CommandError> {
-        if argv.len() % 2 == 0 {
+        if argv.len().is_multiple_of(2) {
             return Err(crate::commands::error::SYNTAX);
         }
         for pair in (1..argv.len()).step_by(2) {
