@@ -24,6 +24,8 @@ pub struct Session {
 pub struct Limits {
     /// The longest string, in bytes (`proto-max-bulk-len`).
     pub string_len_max: u64,
+    /// Whether FLUSHALL and FLUSHDB are asynchronous where they do not say (`lazyfree-lazy-user-flush`).
+    pub lazy_user_flush: bool,
 }
 
 /// What a command function is handed.

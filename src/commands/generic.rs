@@ -255,7 +255,8 @@ fn flush(ctx: &mut Ctx<'_>, argv: Argv<'_>, db: Option<usize>) -> Result<(), Com
         }
         _ => {}
     }
-    let removed = ctx.keys.flush(db);
+    let lazily = argv.get(1).map_or(ctx.limits.lazy_user_flush, |mode| is_option(mode, "ASYNC"));
+    let removed = ctx.keys.flush(db, lazily);
     ctx.keys.dirty += removed as u64;
     if removed == 0 {
         ctx.effects.propagate_as(&argv.iter().collect::<Vec<_>>());

@@ -224,7 +224,7 @@ fn random_members_are_members_and_different_ones_where_asked() {
     let mut bench = Bench::new(ROWS);
     for entries in [0, 128] {
         bench.keys.limits.zset_max_listpack_entries = entries;
-        bench.keys.flush(None);
+        bench.keys.flush(None, false);
         for member in 0..20 {
             bench.line(&format!("zadd z {member} m{member}"));
         }

@@ -75,6 +75,7 @@ pub struct Keyspace {
     /// The access clock: 24 bits of seconds, written to each key that is read.
     pub access_clock: u32,
     expire_cursor: expire::Cursor,
+    retired: Vec<Db>,
 }
 
 impl Keyspace {
@@ -94,6 +95,7 @@ impl Keyspace {
             rng,
             access_clock: 0,
             expire_cursor: expire::Cursor::default(),
+            retired: Vec::new(),
         }
     }
 
@@ -263,8 +265,8 @@ impl Keyspace {
         None
     }
 
-    /// Empties one database, or all; returns how many keys went.
-    pub fn flush(&mut self, db: Option<usize>) -> usize {
+    /// Empties one database, or all; returns how many keys went. Lazily, their memory is freed by and by.
+    pub fn flush(&mut self, db: Option<usize>, lazily: bool) -> usize {
         let range = match db {
             Some(index) => index..index + 1,
             None => 0..self.dbs.len(),
@@ -273,7 +275,10 @@ impl Keyspace {
         for index in range {
             self.touch_flushed(index, None);
             removed += self.dbs[index].len();
-            self.dbs[index] = Db::default();
+            let old = std::mem::take(&mut self.dbs[index]);
+            if lazily {
+                self.retire(old);
+            }
         }
         removed
     }
@@ -285,12 +290,29 @@ impl Keyspace {
         self.dbs.swap(a, b);
     }
 
-    /// Replaces all databases, as a finished load does; returns the old ones.
-    pub fn replace_dbs(&mut self, dbs: Vec<Db>) -> Vec<Db> {
+    /// Replaces all databases, as a finished load does; the memory of the old ones is freed by and by.
+    pub fn replace_dbs(&mut self, dbs: Vec<Db>) {
         for index in 0..self.dbs.len() {
             self.touch_flushed(index, None);
         }
-        std::mem::replace(&mut self.dbs, dbs)
+        for old in std::mem::replace(&mut self.dbs, dbs) {
+            self.retire(old);
+        }
+    }
+
+    fn retire(&mut self, db: Db) {
+        if !db.is_empty() {
+            self.retired.push(db);
+        }
+    }
+
+    /// Frees up to `budget` entries of databases that were emptied lazily.
+    pub fn free_retired(&mut self, budget: usize) {
+        if let Some(db) = self.retired.last_mut()
+            && !db.drop_some(budget)
+        {
+            self.retired.pop();
+        }
     }
 
     /// Notes that a key's value changed: its watchers will not EXEC. Does not count `dirty`.

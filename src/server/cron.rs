@@ -5,7 +5,7 @@ use crate::base::memory;
 
 /// The part of a cron interval that the active expiry may take, in percent.
 const EXPIRE_CPU_PERCENT: u64 = 25;
-/// Entries of a dying database that are freed in one turn of cron.
+/// Entries of a database emptied lazily that are freed in one turn of cron.
 const FREE_PER_CRON: usize = 20_000;
 
 impl Server {
@@ -28,7 +28,7 @@ impl Server {
             self.keys.active_expire_cycle(&self.clock, budget_us);
             self.propagate_expired();
         }
-        self.free_dying_dbs();
+        self.keys.free_retired(FREE_PER_CRON);
         self.reap_child();
         self.save_if_due();
         self.accept_again_if_needed();
@@ -78,15 +78,6 @@ impl Server {
             .collect();
         for id in writing {
             self.check_output_limits(id);
-        }
-    }
-
-    /// Frees databases that were flushed asynchronously, or replaced by a load, a slice at a time.
-    fn free_dying_dbs(&mut self) {
-        if let Some(db) = self.dying_dbs.last_mut()
-            && !db.drop_some(FREE_PER_CRON)
-        {
-            self.dying_dbs.pop();
         }
     }
 

@@ -212,8 +212,7 @@ impl Server {
             );
         }
         self.snapshot.last_load = (staged.keys, staged.expired);
-        let old = self.keys.replace_dbs(staged.dbs);
-        self.dying_dbs.extend(old.into_iter().filter(|db| !db.is_empty()));
+        self.keys.replace_dbs(staged.dbs);
         self.snapshot.saved_dirty = self.keys.dirty;
     }
 

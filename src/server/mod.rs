@@ -28,7 +28,7 @@ use crate::base::rng::Rng;
 use crate::commands::ctx::Limits;
 use crate::commands::effects::Effects;
 use crate::config::Config;
-use crate::keyspace::{Db, Keyspace};
+use crate::keyspace::Keyspace;
 use crate::reactor::{EventLoop, Fired};
 use crate::resp::request::Batch;
 use crate::types::CollectionLimits;
@@ -96,8 +96,6 @@ pub struct Server {
     pub snapshot: Snapshot,
     /// The load that goes on.
     pub loading: Option<Box<LoadJob>>,
-    /// Databases that are being freed in slices.
-    pub dying_dbs: Vec<Db>,
     /// Nothing is amiss that a command would have to be refused for.
     pub calm: bool,
     /// Whether a transaction's commands are running.
@@ -144,13 +142,12 @@ impl Server {
             clients: Clients::default(),
             keys,
             effects: Effects::default(),
-            limits: Limits { string_len_max: config.proto_max_bulk_len },
+            limits: Limits { string_len_max: config.proto_max_bulk_len, lazy_user_flush: false },
             table: CommandTable::new(),
             stats: Stats::default(),
             repl,
             snapshot: Snapshot::new(now / 1000),
             loading: None,
-            dying_dbs: Vec::new(),
             calm: true,
             exec_depth: 0,
             transaction: repl_master::Outbox::default(),
@@ -172,6 +169,7 @@ impl Server {
             clock,
             rng,
         };
+        server.table.rename(&server.config.rename_command).map_err(io::Error::other)?;
         server.apply_limits();
         server.update_time();
         server.update_calm();
@@ -184,6 +182,7 @@ impl Server {
     pub fn apply_limits(&mut self) {
         let config = &self.config;
         self.limits.string_len_max = config.proto_max_bulk_len;
+        self.limits.lazy_user_flush = config.lazyfree_lazy_user_flush;
         self.keys.limits = CollectionLimits {
             list_max_listpack_size: config.list_max_listpack_size,
             list_compress_depth: config.list_compress_depth,

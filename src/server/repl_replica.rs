@@ -485,8 +485,7 @@ impl Server {
         }
         log::info!("MASTER <-> REPLICA sync: Flushing old data");
         let empty = (0..self.keys.database_count()).map(|_| Default::default()).collect();
-        let old = self.keys.replace_dbs(empty);
-        self.dying_dbs.extend(old.into_iter().filter(|db| !db.is_empty()));
+        self.keys.replace_dbs(empty);
         log::info!("MASTER <-> REPLICA sync: Loading DB in memory");
         if let Err(error) = self.begin_load(&self.rdb_path(), LoadReason::Sync) {
             self.link_failed(&format!("Failed trying to load the MASTER synchronization DB: {error}"));

@@ -48,6 +48,8 @@ pub struct CommandStats {
 pub struct Command {
     /// The full name: `get`, `config|get`.
     pub name: String,
+    /// The name that clients use: another one where `rename-command` says so, none where it takes the command away.
+    pub called: String,
     /// See `Row`.
     pub arity: i32,
     /// See `Row`.
@@ -139,20 +141,45 @@ impl CommandTable {
             is_subcommand: container.is_some(),
             first_key,
             stats: CommandStats::default(),
+            called: name.clone(),
             name: name.clone(),
         });
         if container.is_none() {
-            let mut slot = slot_of(name.as_bytes());
-            while self.slots[slot] != EMPTY {
-                slot = (slot + 1) % SLOTS;
-            }
-            self.slots[slot] = index as u16;
+            self.enter(index);
         }
         for sub in row.subcommands {
             let sub = self.add(sub, Some(&name), wrap);
             self.commands[index].subcommands.push(sub);
         }
         index
+    }
+
+    /// Applies `rename-command` lines: pairs of a name and its new name, which is empty where the command goes.
+    pub fn rename(&mut self, pairs: &[(Vec<u8>, Vec<u8>)]) -> Result<(), String> {
+        for (from, to) in pairs {
+            let shown = String::from_utf8_lossy(from).into_owned();
+            let index = self.by_name(from).ok_or_else(|| format!("No such command in rename-command: '{shown}'"))?;
+            if !to.is_empty() && self.by_name(to).is_some() {
+                return Err(format!("Target command name already exists in rename-command: '{shown}'"));
+            }
+            self.commands[index].called = String::from_utf8_lossy(to).to_ascii_lowercase();
+        }
+        self.slots.fill(EMPTY);
+        for index in 0..self.commands.len() {
+            if !self.commands[index].is_subcommand && !self.commands[index].called.is_empty() {
+                self.enter(index);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a command where its name leads to.
+    fn enter(&mut self, index: usize) {
+        let mut slot = slot_of(self.commands[index].called.as_bytes());
+        while self.slots[slot] != EMPTY {
+            slot = (slot + 1) % SLOTS;
+        }
+        self.slots[slot] = index as u16;
     }
 
     /// The command of this name, in any case; no subcommands.
@@ -164,7 +191,7 @@ impl CommandTable {
             if index == EMPTY {
                 return None;
             }
-            if self.commands[index as usize].name.as_bytes().eq_ignore_ascii_case(name) {
+            if self.commands[index as usize].called.as_bytes().eq_ignore_ascii_case(name) {
                 return Some(index as usize);
             }
             slot = (slot + 1) % SLOTS;
