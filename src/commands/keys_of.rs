@@ -6,11 +6,22 @@
 //!
 //! Deliberately absent: MIGRATE's own rules, as there is no MIGRATE here.
 
-use super::command::{Begin, Find, KeySpec, Row, flag, key};
+use super::command::{Begin, Find, KeySpec, flag, key};
 use super::ctx::is_option;
 use super::error::CommandError;
 use crate::base::numbers;
 use crate::resp::request::Argv;
+
+/// What is known of a command, from its row or from the table.
+#[derive(Clone, Copy)]
+pub struct Described<'a> {
+    /// The full name.
+    pub name: &'a str,
+    /// Bits of `flag`.
+    pub flags: u32,
+    /// Where the keys stand.
+    pub keys: &'static [KeySpec],
+}
 
 /// A number of keys that does not fit the arguments, or a place for a key without an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +34,12 @@ impl From<BadKeys> for CommandError {
 }
 
 /// Whether a command has keys among its arguments at all.
-pub fn takes_keys<F>(row: &Row<F>) -> bool {
+pub fn takes_keys(row: Described<'_>) -> bool {
     row.keys.iter().any(|spec| spec.flags & key::NOT_KEY == 0)
 }
 
 /// The places of the keys in `argv`. `row` is that of the subcommand where there is one.
-pub fn keys_of<F>(row: &Row<F>, argv: Argv<'_>) -> Result<Vec<usize>, BadKeys> {
+pub fn keys_of(row: Described<'_>, argv: Argv<'_>) -> Result<Vec<usize>, BadKeys> {
     let mut places = Vec::new();
     each_key(row, argv, |place, _| places.push(place))?;
     Ok(places)
@@ -36,7 +47,7 @@ pub fn keys_of<F>(row: &Row<F>, argv: Argv<'_>) -> Result<Vec<usize>, BadKeys> {
 
 /// Calls `f` with the place of each key and with what is done with it, as bits of `key`.
 #[inline]
-pub fn each_key<F>(row: &Row<F>, argv: Argv<'_>, mut f: impl FnMut(usize, u32)) -> Result<(), BadKeys> {
+pub fn each_key(row: Described<'_>, argv: Argv<'_>, mut f: impl FnMut(usize, u32)) -> Result<(), BadKeys> {
     for spec in row.keys.iter().filter(|spec| spec.flags & key::NOT_KEY == 0) {
         let group = match (spec.begin, spec.find) {
             (Begin::Unknown, _) | (_, Find::Unknown) => group_by_name(row, spec, argv),
@@ -108,7 +119,7 @@ fn find_keyword(argv: Argv<'_>, word: &str, from: i32) -> Option<usize> {
 
 /// What a row cannot tell: SORT stores to the key after the last STORE that is an option. Its patterns name keys that
 /// depend on the data, which nobody can tell.
-fn group_by_name<F>(row: &Row<F>, spec: &KeySpec, argv: Argv<'_>) -> Result<Option<Group>, BadKeys> {
+fn group_by_name(row: Described<'_>, spec: &KeySpec, argv: Argv<'_>) -> Result<Option<Group>, BadKeys> {
     if row.name != "sort" || spec.flags & key::OW == 0 {
         return Ok(None);
     }
@@ -127,7 +138,7 @@ fn group_by_name<F>(row: &Row<F>, spec: &KeySpec, argv: Argv<'_>) -> Result<Opti
 }
 
 /// What SET and BITFIELD do with their key, given their options.
-fn flags_by_name<F>(row: &Row<F>, spec: &KeySpec, argv: Argv<'_>) -> u32 {
+fn flags_by_name(row: Described<'_>, spec: &KeySpec, argv: Argv<'_>) -> u32 {
     let stated = spec.flags & !key::VARIABLE_FLAGS;
     match row.name {
         "set" if !argv.from(3).iter().any(|word| is_option(word, "GET")) => key::OW | key::UPDATE,
@@ -150,23 +161,11 @@ fn reads_bits_only(argv: Argv<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::DataFn;
     use crate::commands::command::{counted, one, range};
     use crate::resp::request::OwnedArgv;
 
-    const fn row(name: &'static str, flags: u32, keys: &'static [KeySpec]) -> Row<DataFn> {
-        Row {
-            name,
-            arity: -2,
-            flags,
-            categories: 0,
-            keys,
-            group: "",
-            since: "",
-            summary: "",
-            run: None,
-            subcommands: &[],
-        }
+    const fn row(name: &'static str, flags: u32, keys: &'static [KeySpec]) -> Described<'static> {
+        Described { name, flags, keys }
     }
 
     const fn after(word: &'static str, from: i32, last: i32, limit: i32) -> KeySpec {
@@ -174,7 +173,7 @@ mod tests {
     }
 
     const UNKNOWN: KeySpec = KeySpec { flags: key::OW, begin: Begin::Unknown, find: Find::Unknown };
-    const ROWS: &[Row<DataFn>] = &[
+    const ROWS: &[Described<'static>] = &[
         row("get", 0, &[one(key::RO, 1)]),
         row("mset", 0, &[range(key::OW, 1, -1, 2)]),
         row("blpop", 0, &[range(key::RW, 1, -2, 1)]),
@@ -189,9 +188,9 @@ mod tests {
         row("bitfield", 0, &[one(key::RW | key::ACCESS | key::UPDATE | key::VARIABLE_FLAGS, 1)]),
     ];
 
-    fn find(line: &str) -> (&'static Row<DataFn>, OwnedArgv) {
+    fn find(line: &str) -> (Described<'static>, OwnedArgv) {
         let name = line.split(' ').next().unwrap();
-        let row = ROWS.iter().find(|row| row.name == name).unwrap();
+        let row = *ROWS.iter().find(|row| row.name == name).unwrap();
         (row, OwnedArgv::new(line.split(' ').map(str::as_bytes)))
     }
 

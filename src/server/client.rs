@@ -66,6 +66,8 @@ pub struct Client {
     pub authenticated: bool,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
+    /// Where in its output begins what the command that runs writes in vain.
+    pub muted_from: Option<usize>,
     /// CLIENT SETNAME.
     pub name: Vec<u8>,
     /// CLIENT SETINFO lib-name and lib-ver.

@@ -13,6 +13,19 @@ impl Server {
     /// Runs, queues or refuses one command of a client. `raw` is the command as it came, where that is also the form
     /// in which it travels to replicas.
     pub fn process_command(&mut self, id: ClientId, argv: Argv<'_>, raw: Option<&[u8]>) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.reply_mode != ReplyMode::On || client.session.from_master {
+            let unanswered = client.reply_mode != ReplyMode::SkipNext || client.session.from_master;
+            client.muted_from = unanswered.then_some(self.reply_start);
+        }
+        self.admit_command(id, argv, raw);
+        self.settle_reply(id);
+    }
+
+    fn admit_command(&mut self, id: ClientId, argv: Argv<'_>, raw: Option<&[u8]>) {
+        if is_http(argv.at(0)) {
+            return self.security_warning(id);
+        }
         let Some(index) = self.table.lookup(argv) else {
             return self.reject(id, None, unknown_command(argv));
         };
@@ -25,6 +38,22 @@ impl Server {
             return self.queue(id, index, argv);
         }
         self.call(id, index, argv, raw);
+    }
+
+    /// Somebody makes a browser talk to us: ends the connection. The log hears of it once a minute at most.
+    #[cold]
+    fn security_warning(&mut self, id: ClientId) {
+        let now = self.keys.now / 1000;
+        if (now - self.attack_logged_s).abs() > 60 {
+            self.attack_logged_s = now;
+            let peer = self.clients.get(id).map_or("?", |client| client.peer_name.as_str());
+            log::warn!(
+                "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. \
+                 This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis \
+                 instance. Connection from {peer} aborted."
+            );
+        }
+        self.close_client(id);
     }
 
     fn reject(&mut self, id: ClientId, index: Option<usize>, error: CommandError) {
@@ -56,7 +85,7 @@ impl Server {
     /// Everything that may keep a command from running, in the order in which Redis asks.
     fn may_run(&self, id: ClientId, index: usize, argv: Argv<'_>) -> Result<(), CommandError> {
         let command = &self.table.commands[index];
-        if matches!(command.run, Run::Container) && argv.len() >= 2 {
+        if !command.subcommands.is_empty() && argv.len() >= 2 {
             return Err(unknown_subcommand(argv));
         }
         let wrong_count = if command.arity >= 0 {
@@ -161,7 +190,6 @@ impl Server {
         if !self.keys.touched_watchers.is_empty() {
             self.touch_watchers();
         }
-        self.apply_reply_mode(id);
     }
 
     #[inline]
@@ -232,22 +260,28 @@ impl Server {
         }
     }
 
-    /// Takes back a reply that the client does not want.
+    /// Takes back what a command has written in vain, and lets CLIENT REPLY SKIP come to pass.
     #[inline]
-    fn apply_reply_mode(&mut self, id: ClientId) {
+    fn settle_reply(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        if client.reply_mode == ReplyMode::On && !client.session.from_master {
-            return;
-        }
-        // What a transaction gathers is taken back as a whole, by EXEC's own call.
-        if self.exec_depth == 0 {
-            client.reply.out.truncate(self.reply_start);
+        if let Some(start) = client.muted_from.take() {
+            client.reply.out.truncate(start);
         }
         client.reply_mode = match client.reply_mode {
             ReplyMode::SkipNext => ReplyMode::SkipThis,
             ReplyMode::SkipThis => ReplyMode::On,
             other => other,
         };
+    }
+}
+
+/// Whether this is no command but the beginning of a line of HTTP.
+#[inline]
+fn is_http(name: &[u8]) -> bool {
+    match name.len() {
+        4 => name.eq_ignore_ascii_case(b"post"),
+        5 => name.eq_ignore_ascii_case(b"host:"),
+        _ => false,
     }
 }
 

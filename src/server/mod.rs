@@ -118,6 +118,7 @@ pub struct Server {
     pub exit_code: Option<i32>,
     /// A shutdown waits for something, such as replicas that lag.
     pub shutdown: Option<shutdown::PendingShutdown>,
+    attack_logged_s: i64,
     tick_mark: Option<(u64, u64)>,
     read_buffer: Vec<u8>,
     batch: Batch,
@@ -159,6 +160,7 @@ impl Server {
             active_expire: true,
             exit_code: None,
             shutdown: None,
+            attack_logged_s: 0,
             tick_mark: None,
             read_buffer: Vec::with_capacity(128 * 1024),
             batch: Batch::default(),

@@ -104,6 +104,7 @@ impl Server {
             close_after_reply: false,
             authenticated: self.config.requirepass.is_empty(),
             reply_mode: ReplyMode::On,
+            muted_from: None,
             name: Vec::new(),
             library: (Vec::new(), Vec::new()),
             no_evict: false,
@@ -288,6 +289,8 @@ impl Server {
             }
             let client = self.clients.get_mut(id)?;
             if client.closing || client.close_after_reply {
+                // What came after QUIT is not run, but what came before is answered.
+                self.after_commands(id);
                 return Some(buffer.len());
             }
             if client.reply.out.capacity() == 0 {
@@ -335,6 +338,9 @@ impl Server {
             return;
         }
         if client.output_len() == 0 {
+            if client.close_after_reply {
+                return self.close_client(id);
+            }
             if client.reply.out.capacity() > 0 && self.spare_outputs.len() < SPARE_OUTPUTS {
                 self.spare_outputs.push(std::mem::take(&mut client.reply.out));
             }
@@ -383,7 +389,9 @@ impl Server {
             log::error!("Protocol error in the stream of our master: {text}");
             return self.close_client(id);
         }
-        client.reply.error(text.as_bytes());
+        if client.reply_mode == ReplyMode::On {
+            client.reply.error(text.as_bytes());
+        }
         client.close_after_reply = true;
         self.stats.note_error(text.as_bytes());
         self.after_commands(id);

@@ -1,5 +1,8 @@
 //! Commands about the house itself: connections, transactions, replication, snapshots, settings, introspection.
 
+pub mod client;
+pub mod command;
+pub mod command_tips;
 pub mod connection;
 pub mod house;
 
@@ -8,5 +11,5 @@ use crate::commands::Row;
 
 /// The rows of all house commands.
 pub fn all_rows() -> &'static [&'static [Row<HouseFn>]] {
-    &[connection::ROWS, house::ROWS]
+    &[client::ROWS, command::ROWS, connection::ROWS, house::ROWS]
 }
