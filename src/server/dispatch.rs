@@ -56,16 +56,28 @@ impl Server {
         self.close_client(id);
     }
 
+    /// Answers why a command does not run. A transaction that it was to be part of is spoilt; one that it was to
+    /// execute is over.
     fn reject(&mut self, id: ClientId, index: Option<usize>, error: CommandError) {
+        let mut text = error.0;
         if let Some(index) = index {
-            self.table.commands[index].stats.rejected += 1;
+            let command = &mut self.table.commands[index];
+            command.stats.rejected += 1;
+            if command.special == Special::Exec {
+                let reason = text.strip_prefix(b"ERR ").unwrap_or(&text);
+                text = [b"EXECABORT Transaction discarded because of: ", reason].concat().into();
+                if let Some(client) = self.clients.get_mut(id) {
+                    client.multi = None;
+                }
+                self.unwatch_all(id);
+            }
         }
-        self.stats.note_error(&error.0);
+        self.stats.note_error(&text);
         if let Some(client) = self.clients.get_mut(id) {
             if let Some(multi) = &mut client.multi {
                 multi.broken = true;
             }
-            client.reply.error(&error.0);
+            client.reply.error(&text);
         }
     }
 

@@ -217,7 +217,10 @@ fn hello(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 }
 
 fn select(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
-    let index = integer(argv.at(1)).map_err(|_| CommandError::new("ERR invalid DB index"))?;
+    let index = integer(argv.at(1))?;
+    if i32::try_from(index).is_err() {
+        return Err(CommandError::new("ERR value is out of range, value must between -2147483648 and 2147483647"));
+    }
     let count = server.keys.database_count();
     let Some(client) = server.clients.get_mut(id) else { return Ok(()) };
     match usize::try_from(index) {
