@@ -183,7 +183,7 @@ fn long_pipelines_every_cut_and_big_arguments() {
     assert_eq!(client.read().unwrap(), Value::ok());
     (0..2).for_each(|_| assert_eq!(client.read().unwrap(), Value::bulk("a\r\nb")));
     for size in [32 << 10, (32 << 10) + 1, 1 << 20, 64 << 20] {
-        let value: Vec<u8> = (0..size).map(|at: usize| (at * 31 >> 3) as u8).collect();
+        let value: Vec<u8> = (0..size).map(|at: usize| ((at * 31) >> 3) as u8).collect();
         client.good(&[b"SET".as_slice(), b"big", &value]);
         assert!(client.cmd(&["GET", "big"]).bytes() == value, "{size} bytes");
     }
