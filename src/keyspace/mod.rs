@@ -315,6 +315,11 @@ impl Keyspace {
         }
     }
 
+    /// Keys of emptied databases that are not freed yet.
+    pub fn retired_keys(&self) -> usize {
+        self.retired.iter().map(Db::len).sum()
+    }
+
     /// Notes that a key's value changed: its watchers will not EXEC. Does not count `dirty`.
     #[inline]
     pub fn signal_modified(&mut self, key: &[u8]) {

@@ -14,6 +14,9 @@ impl Server {
         self.update_time();
         let hz = u64::from(self.config.hz.clamp(1, 500));
         self.event_loop.create_time_event(&self.clock, 1000 / hz, Procedure::ServerCron);
+        if self.cron_paused {
+            return;
+        }
         self.cron_loops += 1;
         self.stats.sample(self.clock.monotonic_us());
         if self.cron_loops % hz == 1 || hz == 1 {
@@ -25,7 +28,9 @@ impl Server {
             let effort = u64::from(self.config.active_expire_effort.saturating_sub(1));
             let budget_us = 1_000_000 / hz * (EXPIRE_CPU_PERCENT + 2 * effort) / 100;
             self.keys.expire_policy = crate::keyspace::ExpirePolicy::Delete;
+            let start_us = self.clock.monotonic_us();
             self.keys.active_expire_cycle(&self.clock, budget_us);
+            self.stats.expire_cycle_us += self.clock.monotonic_us() - start_us;
             self.propagate_expired();
         }
         self.keys.free_retired(FREE_PER_CRON);

@@ -94,6 +94,11 @@ impl LoadJob {
         self.sink.keys()
     }
 
+    /// The memory that the writer of the snapshot used, as it says.
+    pub fn used_memory_at_save(&self) -> u64 {
+        self.sink.info().used_memory.unwrap_or(0)
+    }
+
     /// Loads from the file for a while; `true` at its end.
     fn load_some(&mut self, clock: &Clock, key_delay_us: i32) -> Result<bool, LoadFailure> {
         let start = clock.monotonic_us();

@@ -114,6 +114,8 @@ pub struct Server {
     pub cron_loops: u64,
     /// Active expiry may be switched off by DEBUG.
     pub active_expire: bool,
+    /// Cron may be paused by DEBUG.
+    pub cron_paused: bool,
     /// Set when the loop is to end, with the exit code.
     pub exit_code: Option<i32>,
     /// A shutdown waits for something, such as replicas that lag.
@@ -158,6 +160,7 @@ impl Server {
             run_id,
             cron_loops: 0,
             active_expire: true,
+            cron_paused: false,
             exit_code: None,
             shutdown: None,
             attack_logged_s: 0,
@@ -176,6 +179,7 @@ impl Server {
         server.update_time();
         server.update_calm();
         server.listen()?;
+        server.stats.startup_memory = crate::base::memory::used_memory();
         server.event_loop.create_time_event(&server.clock, 1, Procedure::ServerCron);
         Ok(server)
     }

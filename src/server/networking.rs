@@ -231,6 +231,7 @@ impl Server {
             Ok(count) => {
                 client.last_active_ms = self.keys.now;
                 client.bytes_in += count as u64;
+                self.stats.reads += 1;
                 self.stats.net_input_bytes += count as u64;
                 if client.is_master() {
                     self.stats.net_repl_input_bytes += count as u64;
@@ -430,6 +431,7 @@ impl Server {
                     client.sent += count;
                     client.bytes_out += count as u64;
                     client.last_active_ms = self.keys.now;
+                    self.stats.writes += 1;
                     self.stats.net_output_bytes += count as u64;
                     written += count;
                     if client.output_len() > 0 && written > WRITE_PER_TURN {

@@ -19,7 +19,7 @@ use crate::config::{self, Config, Supervised, reason};
 /// Where the pid goes when we run in the background and nobody said where.
 const DEFAULT_PID_FILE: &str = "/var/run/understudy.pid";
 /// Descriptors that are not clients: the log, snapshots, listening sockets, links.
-const RESERVED_FILES: u64 = 32;
+pub const RESERVED_FILES: u64 = 32;
 
 const OVERCOMMIT: &str = "/proc/sys/vm/overcommit_memory";
 const HUGE_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
@@ -231,7 +231,7 @@ fn banner(port: u16, pid: process::Pid) -> String {
 }
 
 /// The service manager we answer to. `auto` is whoever left a sign in the environment.
-fn supervision(config: &Config) -> Supervised {
+pub fn supervision(config: &Config) -> Supervised {
     supervision_with(config.supervised, |name| std::env::var_os(name).is_some())
 }
 

@@ -19,6 +19,10 @@ pub struct Stats {
     pub net_repl_input_bytes: u64,
     /// Bytes written to our replicas.
     pub net_repl_output_bytes: u64,
+    /// Reads from clients.
+    pub reads: u64,
+    /// Writes to clients.
+    pub writes: u64,
     /// Clients closed for the size of their output.
     pub output_limit_disconnections: u64,
     /// Clients closed for the size of their input.
@@ -45,9 +49,33 @@ pub struct Stats {
     pub eventloop_duration_max_us: u64,
     /// The most memory ever used, in bytes.
     pub peak_memory: usize,
-    /// Commands, bytes in, bytes out.
-    rates: [Rate; 3],
+    /// The memory used when nothing was loaded yet, in bytes.
+    pub startup_memory: usize,
+    /// Time in active expiry, in microseconds.
+    pub expire_cycle_us: u64,
+    rates: [Rate; MEASURED],
 }
+
+/// What rates are taken of.
+#[derive(Clone, Copy, Debug)]
+pub enum Measured {
+    /// Commands run.
+    Commands,
+    /// Bytes read.
+    Input,
+    /// Bytes written.
+    Output,
+    /// Bytes read from our master.
+    ReplInput,
+    /// Bytes written to our replicas.
+    ReplOutput,
+    /// Turns of the event loop.
+    Cycles,
+    /// Microseconds in them.
+    CycleTime,
+}
+
+const MEASURED: usize = 7;
 
 /// A rate per second over the last samples.
 #[derive(Clone, Debug, Default)]
@@ -89,15 +117,24 @@ impl Stats {
 
     /// Samples the rates; called ten times a second.
     pub fn sample(&mut self, now_us: u64) {
-        let counts = [self.commands_processed, self.net_input_bytes, self.net_output_bytes];
+        // In the order of `Measured`.
+        let counts: [u64; MEASURED] = [
+            self.commands_processed,
+            self.net_input_bytes,
+            self.net_output_bytes,
+            self.net_repl_input_bytes,
+            self.net_repl_output_bytes,
+            self.eventloop_cycles,
+            self.eventloop_duration_sum_us,
+        ];
         for (rate, count) in self.rates.iter_mut().zip(counts) {
             rate.sample(count, now_us);
         }
     }
 
-    /// Commands, bytes in and bytes out a second.
-    pub fn per_second(&self) -> [f64; 3] {
-        [self.rates[0].per_second(), self.rates[1].per_second(), self.rates[2].per_second()]
+    /// So much a second.
+    pub fn per_second(&self, what: Measured) -> f64 {
+        self.rates[what as usize].per_second()
     }
 
     /// Notes a turn of the event loop.
@@ -110,6 +147,12 @@ impl Stats {
 
     /// Forgets what CONFIG RESETSTAT forgets.
     pub fn reset(&mut self) {
-        *self = Stats { latest_fork_us: self.latest_fork_us, peak_memory: self.peak_memory, ..Stats::default() };
+        *self = Stats {
+            latest_fork_us: self.latest_fork_us,
+            total_forks: self.total_forks,
+            peak_memory: self.peak_memory,
+            startup_memory: self.startup_memory,
+            ..Stats::default()
+        };
     }
 }

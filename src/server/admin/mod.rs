@@ -3,13 +3,38 @@
 pub mod client;
 pub mod command;
 pub mod command_tips;
+pub mod config;
 pub mod connection;
+pub mod debug;
 pub mod house;
+pub mod info;
+pub mod memory;
+pub mod role;
 
 use super::table::HouseFn;
+use super::{ClientId, Server};
 use crate::commands::Row;
 
 /// The rows of all house commands.
 pub fn all_rows() -> &'static [&'static [Row<HouseFn>]] {
-    &[client::ROWS, command::ROWS, connection::ROWS, house::ROWS]
+    &[
+        client::ROWS,
+        command::ROWS,
+        config::ROWS,
+        connection::ROWS,
+        debug::ROWS,
+        house::ROWS,
+        info::ROWS,
+        memory::ROWS,
+        role::ROWS,
+    ]
+}
+
+/// Answers the lines of a HELP subcommand.
+fn reply_help(server: &mut Server, id: ClientId, lines: &[&str]) {
+    let Some(reply) = server.reply(id) else { return };
+    reply.array(lines.len());
+    for line in lines {
+        reply.status(line);
+    }
 }

@@ -1,0 +1,88 @@
+//! The replication section of INFO, and who our replicas are.
+
+use super::Line;
+use crate::replication::master::{Replica, ReplicaStage};
+use crate::replication::replica::LinkStage;
+use crate::server::loading::LoadReason;
+use crate::server::{Client, Server};
+
+/// Writes the section.
+pub fn write(server: &Server, out: &mut String) {
+    let repl = &server.repl;
+    out.line("role", if repl.is_replica() { "slave" } else { "master" });
+    as_replica(server, out);
+    let replicas: Vec<(&Client, &Replica)> = replicas(server).collect();
+    out.line("connected_slaves", replicas.len());
+    let (wanted, max_lag) = (server.config.min_replicas_to_write, server.config.min_replicas_max_lag);
+    let now_s = server.clock.unix_ms() / 1000;
+    if wanted > 0 && max_lag > 0 {
+        let good = |replica: &&(&Client, &Replica)| {
+            replica.1.stage == ReplicaStage::Online && now_s - replica.1.ack_time_s <= i64::from(max_lag)
+        };
+        out.line("min_slaves_good_slaves", replicas.iter().filter(good).count());
+    }
+    for (number, (client, replica)) in replicas.into_iter().enumerate() {
+        let (ip, port) = address(client);
+        let lag = if replica.stage == ReplicaStage::Online { now_s - replica.ack_time_s } else { 0 };
+        let state = replica.stage.name();
+        let value = format!("ip={ip},port={port},state={state},offset={},lag={lag}", replica.ack_offset);
+        out.line(&format!("slave{number}"), value);
+    }
+    out.line("master_failover_state", "no-failover");
+    out.line("master_replid", &repl.replid);
+    out.line("master_replid2", &repl.replid2);
+    out.line("master_repl_offset", repl.log.end());
+    out.line("second_repl_offset", repl.second_offset);
+    let active = repl.log.is_active();
+    out.line("repl_backlog_active", u8::from(active));
+    out.line("repl_backlog_size", server.config.repl_backlog_size);
+    out.line("repl_backlog_first_byte_offset", if active { repl.log.first() + 1 } else { 0 });
+    out.line("repl_backlog_histlen", if active { repl.log.len() } else { 0 });
+}
+
+/// The lines that only a replica has.
+fn as_replica(server: &Server, out: &mut String) {
+    let (repl, config) = (&server.repl, &server.config);
+    let Some((host, port)) = &repl.master else { return };
+    let now_s = server.clock.unix_ms() / 1000;
+    let heard_s = server.master_client().map(|master| now_s - master.last_active_ms / 1000);
+    let loads = server.loading.as_ref().is_some_and(|job| job.reason == LoadReason::Sync);
+    let syncing = repl.link.stage == LinkStage::Transfer || loads;
+    out.line("master_host", host);
+    out.line("master_port", port);
+    out.line("master_link_status", if repl.is_link_up() { "up" } else { "down" });
+    out.line("master_last_io_seconds_ago", heard_s.unwrap_or(-1));
+    out.line("master_sync_in_progress", u8::from(syncing));
+    out.line("slave_read_repl_offset", repl.log.end());
+    out.line("slave_repl_offset", repl.log.end());
+    if syncing {
+        let (received, total) = repl.link.transfer_progress().unwrap_or((0, None));
+        let total = total.unwrap_or(0);
+        let percent = if total > 0 { received as f64 / total as f64 * 100.0 } else { 0.0 };
+        out.line("master_sync_total_bytes", total);
+        out.line("master_sync_read_bytes", received);
+        out.line("master_sync_left_bytes", total as i64 - received as i64);
+        out.line("master_sync_perc", format!("{percent:.2}"));
+        out.line("master_sync_last_io_seconds_ago", now_s - repl.link.last_io_s);
+    }
+    if !repl.is_link_up() {
+        let down_s = repl.link.down_since_s;
+        out.line("master_link_down_since_seconds", if down_s > 0 { now_s - down_s } else { -1 });
+    }
+    out.line("slave_priority", config.replica_priority);
+    out.line("slave_read_only", u8::from(config.replica_read_only));
+    out.line("replica_announced", u8::from(config.replica_announced));
+}
+
+/// Our replicas, whatever they wait for.
+pub fn replicas(server: &Server) -> impl Iterator<Item = (&Client, &Replica)> {
+    let open = server.clients.iter().filter(|(_, client)| !client.closing);
+    open.filter_map(|(_, client)| Some((client, client.replica.as_deref()?)))
+}
+
+/// Where a replica is to be found: what it announced, or where it comes from.
+pub fn address(client: &Client) -> (String, u16) {
+    let announced = client.introduction.ip_address.clone();
+    let seen = || client.transport.peer_ip().map(|ip| ip.to_canonical().to_string());
+    (announced.or_else(seen).unwrap_or_default(), client.introduction.listening_port)
+}
