@@ -1,6 +1,7 @@
 //! The sockets that take connections: which addresses, and what happens where one cannot be had.
 
 use super::{Procedure, Server};
+use crate::config::reason;
 use crate::reactor::{FileId, Interest, Listener};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -23,8 +24,11 @@ impl Server {
             }
         }
         if let Some(path) = self.config.unixsocket.clone() {
-            let listener = Listener::unix(&path, self.config.unixsocketperm, self.config.tcp_backlog)
-                .map_err(|error| explain(error, &format!("Failed opening Unix socket: bind: {}", path.display())))?;
+            let listener =
+                Listener::unix(&path, self.config.unixsocketperm, self.config.tcp_backlog).map_err(|error| {
+                    let text = format!("Failed opening Unix socket {}: bind: {}", path.display(), reason(&error));
+                    io::Error::new(error.kind(), text)
+                })?;
             self.add_listener(listener)?;
         }
         if self.listeners.is_empty() {
@@ -47,9 +51,15 @@ impl Server {
                 Err(error) => {
                     let absent = matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT))
                         || error.kind() == io::ErrorKind::Unsupported;
-                    log::warn!("Warning: Could not create server TCP listening socket {address}:{port}: bind: {error}");
+                    log::warn!(
+                        "Warning: Could not create server TCP listening socket {address}:{port}: bind: {}",
+                        reason(&error)
+                    );
                     if !(optional && absent) {
-                        return Err(explain(error, &format!("Failed listening on port {port} (TCP), aborting.")));
+                        return Err(io::Error::new(
+                            error.kind(),
+                            format!("Failed listening on port {port} (TCP), aborting."),
+                        ));
                     }
                 }
             }
@@ -99,10 +109,6 @@ impl Server {
         }
         Ok(())
     }
-}
-
-fn explain(error: io::Error, text: &str) -> io::Error {
-    io::Error::new(error.kind(), format!("{text} ({error})"))
 }
 
 /// The socket address of one word of `bind`.

@@ -2,14 +2,16 @@
 
 use super::{Procedure, Server};
 use crate::base::clock::Clock;
-use crate::persist::load::{Staged, StagingOptions, StagingSink};
-use crate::persist::rdb::Loader;
+use crate::persist::load::{SnapshotInfo, Staged, StagingOptions, StagingSink};
+use crate::persist::rdb::{ErrorKind, Loader, RdbError};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// How much of the file is read at once.
 const CHUNK: usize = 256 * 1024;
+/// How much is taken in at once while `key-load-delay` makes each key slow.
+const SLOW_CHUNK: usize = 1024;
 /// A slice of loading takes about so long.
 const SLICE_US: u64 = 10_000;
 
@@ -44,8 +46,22 @@ enum Source {
     Socket,
 }
 
-/// What a failed load leaves: the words for the log.
-pub type LoadFailure = String;
+/// Why a load failed.
+enum LoadFailure {
+    /// The bytes are no sound snapshot.
+    Unsound(RdbError),
+    /// The file cannot be read.
+    Reading(String),
+}
+
+impl std::fmt::Display for LoadFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LoadFailure::Unsound(error) => error.fmt(f),
+            LoadFailure::Reading(text) => f.write_str(text),
+        }
+    }
+}
 
 impl LoadJob {
     fn new(server: &Server, reason: LoadReason, source: Source, total: u64) -> LoadJob {
@@ -72,8 +88,8 @@ impl LoadJob {
     }
 
     /// Takes bytes in; returns how many of them belong to the snapshot.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<usize, LoadFailure> {
-        let used = self.loader.feed(bytes, &mut self.sink).map_err(|error| error.to_string())?;
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<usize, RdbError> {
+        let used = self.loader.feed(bytes, &mut self.sink)?;
         self.loaded += used as u64;
         Ok(used)
     }
@@ -84,9 +100,9 @@ impl LoadJob {
     }
 
     /// The data set that was loaded.
-    pub fn finish(self) -> Result<Staged, LoadFailure> {
-        self.loader.finish().map_err(|error| error.to_string())?;
-        self.sink.finish().map_err(|error| error.to_string())
+    pub fn finish(self) -> Result<Staged, RdbError> {
+        self.loader.finish()?;
+        self.sink.finish()
     }
 
     /// Keys loaded so far.
@@ -102,12 +118,14 @@ impl LoadJob {
     /// Loads from the file for a while; `true` at its end.
     fn load_some(&mut self, clock: &Clock, key_delay_us: i32) -> Result<bool, LoadFailure> {
         let start = clock.monotonic_us();
-        let mut chunk = vec![0; CHUNK];
+        let mut chunk = vec![0; if key_delay_us > 0 { SLOW_CHUNK } else { CHUNK }];
         loop {
             let Source::File { file, path } = &mut self.source else { return Ok(true) };
-            let got = file.read(&mut chunk).map_err(|error| format!("reading {}: {error}", path.display()))?;
+            let got = file
+                .read(&mut chunk)
+                .map_err(|error| LoadFailure::Reading(format!("reading {}: {error}", path.display())))?;
             let keys = self.keys();
-            self.feed(&chunk[..got])?;
+            self.feed(&chunk[..got]).map_err(LoadFailure::Unsound)?;
             if key_delay_us > 0 {
                 std::thread::sleep(std::time::Duration::from_micros(key_delay_us as u64 * (self.keys() - keys)));
             }
@@ -180,35 +198,30 @@ impl Server {
                     LoadReason::Sync => self.sync_loaded(),
                 }
             }
-            Err(failure) => {
-                self.loading = None;
-                self.load_failure(reason, &failure);
-            }
+            Err(error) => self.load_failure(reason, &LoadFailure::Unsound(error)),
         }
         self.update_calm();
     }
 
-    fn load_failed(&mut self, failure: &str) {
+    fn load_failed(&mut self, failure: &LoadFailure) {
         let Some(job) = self.loading.take() else { return };
         self.load_failure(job.reason, failure);
         self.update_calm();
     }
 
-    fn load_failure(&mut self, reason: LoadReason, failure: &str) {
-        log::error!("Internal error in RDB: {failure}");
-        match reason {
-            LoadReason::Startup => {
-                log::error!(
-                    "Fatal error loading the DB, check server logs. Terminating server after rdb file reading failure."
-                );
-                self.exit_code = Some(1);
-            }
-            LoadReason::Sync => self.sync_load_failed(failure),
+    fn load_failure(&mut self, reason: LoadReason, failure: &LoadFailure) {
+        if reason == LoadReason::Sync {
+            return self.sync_load_failed(&failure.to_string());
         }
+        for line in obituary(failure) {
+            log::error!("{line}");
+        }
+        self.exit_code = Some(1);
     }
 
     /// Puts a loaded data set in the place of the one we hold; that one is freed in slices.
     pub fn take_over(&mut self, staged: Staged) {
+        self.tell_origin(&staged.info);
         log::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", staged.keys, staged.expired);
         if !staged.functions.is_empty() {
             log::warn!(
@@ -221,8 +234,41 @@ impl Server {
         self.snapshot.saved_dirty = self.keys.dirty;
     }
 
+    /// Who wrote the snapshot that was loaded, and when.
+    fn tell_origin(&self, info: &SnapshotInfo) {
+        if let Some(version) = &info.writer_version {
+            log::info!("Loading RDB produced by version {version}");
+        }
+        if let Some(created) = info.created {
+            log::info!("RDB age {} seconds", (self.clock.unix_ms() / 1000 - created).max(0));
+        }
+        if let Some(bytes) = info.used_memory {
+            log::info!("RDB memory usage when created {:.2} Mb", bytes as f64 / f64::from(1 << 20));
+        }
+    }
+
     /// The data is there: clients are served.
     pub fn ready(&mut self) {
         super::startup::ready(&self.config);
     }
+}
+
+/// The lines that tell why the server does not start; the words that Redis has for each case stand first.
+fn obituary(failure: &LoadFailure) -> Vec<String> {
+    const LAST: &str = "Terminating server after rdb file reading failure.";
+    let LoadFailure::Unsound(error) = failure else {
+        return vec![format!("Fatal error loading the DB: {failure}. Exiting.")];
+    };
+    let mut lines = Vec::new();
+    match error.kind {
+        ErrorKind::WrongSignature | ErrorKind::Version(_) => {
+            return vec![error.to_string(), "Fatal error loading the DB: Invalid argument. Exiting.".into()];
+        }
+        ErrorKind::Truncated => lines.push("Short read or OOM loading DB. Unrecoverable error, aborting now.".into()),
+        ErrorKind::Checksum { .. } => lines.push(format!("{error}. Aborting now.")),
+        _ => {}
+    }
+    lines.push(format!("Internal error in RDB reading offset {}: {error}", error.offset));
+    lines.push(LAST.into());
+    lines
 }

@@ -667,7 +667,7 @@ impl Transfer {
     fn feed(&mut self, bytes: &[u8]) -> Result<usize, String> {
         match &mut self.destination {
             Destination::Undecided => Ok(0),
-            Destination::Memory(job) => job.feed(bytes),
+            Destination::Memory(job) => job.feed(bytes).map_err(|error| error.to_string()),
             Destination::Disk { file, verifier, .. } => {
                 let used = verifier.feed(bytes).map_err(|error| error.to_string())?;
                 file.write_all(&bytes[..used]).map_err(|error| format!("writing the temp file: {error}"))?;

@@ -38,11 +38,9 @@ impl Server {
             process::SIGINT => ("SIGINT", self.config.shutdown_on_sigint),
             _ => ("SIGTERM", self.config.shutdown_on_sigterm),
         };
-        log::warn!("Received {name} scheduling shutdown...");
-        if self.loading.is_some() {
-            log::warn!("Received shutdown signal during loading, exiting now.");
-            self.exit_code = Some(1);
-            return;
+        match self.loading {
+            None => log::warn!("Received {name} scheduling shutdown..."),
+            Some(_) => log::warn!("Received shutdown signal during loading, scheduling shutdown."),
         }
         let options = ShutdownOptions { save: on.save, nosave: on.nosave, now: on.now, force: on.force };
         if !self.begin_shutdown(options, None) {
@@ -51,8 +49,13 @@ impl Server {
     }
 
     /// Begins a shutdown; `false` if it cannot be.
-    fn begin_shutdown(&mut self, options: ShutdownOptions, asked_by: Option<ClientId>) -> bool {
+    fn begin_shutdown(&mut self, mut options: ShutdownOptions, asked_by: Option<ClientId>) -> bool {
         log::warn!("User requested shutdown...");
+        if self.loading.is_some() {
+            // Half a data set must not take the place of the whole one.
+            options.save = false;
+            options.nosave = true;
+        }
         let lagging = self.lagging_replicas();
         if !options.now && self.config.shutdown_timeout > 0 && lagging > 0 {
             log::info!(
@@ -153,9 +156,6 @@ impl Server {
                 reply.ok();
             }
             return Ok(());
-        }
-        if self.loading.is_some() {
-            options.nosave = true;
         }
         if !self.begin_shutdown(options, Some(id)) {
             return Err(CommandError::new("ERR Errors trying to SHUTDOWN. Check logs."));
