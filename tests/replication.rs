@@ -210,6 +210,10 @@ fn a_snapshot_that_cannot_be_loaded_leaves_the_data_that_was_there() {
         fill(&mut client);
         let before = client.good(&["DEBUG", "DIGEST"]);
         for (what, snapshot, word) in &cases {
+            if *what == "an early end" && marker {
+                // Where the length is not told, only the end of the connection shows it.
+                continue;
+            }
             let port = false_master(snapshot.clone(), marker);
             client.good(&["REPLICAOF", "127.0.0.1", &port.to_string()]);
             let refused = || {

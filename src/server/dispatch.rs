@@ -408,6 +408,8 @@ pub mod transactions {
         }
         server.exec_depth -= 1;
         server.flush_transaction();
+        // What the commands changed has travelled with them.
+        server.effects.propagate_nothing();
         Ok(())
     }
 }

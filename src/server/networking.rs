@@ -430,7 +430,10 @@ impl Server {
                 Ok(count) => {
                     client.sent += count;
                     client.bytes_out += count as u64;
-                    client.last_active_ms = self.keys.now;
+                    if !client.is_master() {
+                        // Of a master only what it sends tells that it lives.
+                        client.last_active_ms = self.keys.now;
+                    }
                     self.stats.writes += 1;
                     self.stats.net_output_bytes += count as u64;
                     written += count;
