@@ -268,7 +268,9 @@ fn obituary(failure: &LoadFailure) -> Vec<String> {
         ErrorKind::Checksum { .. } => lines.push(format!("{error}. Aborting now.")),
         _ => {}
     }
-    lines.push(format!("Internal error in RDB reading offset {}: {error}", error.offset));
+    let (text, at) = (error.to_string(), format!(", at offset {}", error.offset));
+    let text = text.strip_suffix(&at).unwrap_or(&text);
+    lines.push(format!("Internal error in RDB reading offset {}: {text}", error.offset));
     lines.push(LAST.into());
     lines
 }

@@ -78,8 +78,13 @@ impl Server {
             return;
         }
         transport.set_tcp_options(true, self.config.tcp_keepalive);
-        if let Err(error) = self.create_client(transport) {
-            log::warn!("Error registering fd event for the new client: {error}");
+        match self.create_client(transport) {
+            Ok(id) => {
+                if let Some(client) = self.clients.get(id) {
+                    log::debug!("Accepted {}", client.peer_name);
+                }
+            }
+            Err(error) => log::warn!("Error registering fd event for the new client: {error}"),
         }
     }
 
@@ -478,7 +483,8 @@ impl Server {
         if client.close_after_reply {
             self.close_client(id);
         } else if client.replica.is_some() {
-            self.write_to_replica(id);
+            // A snapshot may wait behind the reply, and not only the stream.
+            self.send_bulk_to_slave(id);
         }
     }
 }

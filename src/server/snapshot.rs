@@ -74,7 +74,7 @@ pub struct Snapshot {
     pub last_cow_bytes: u64,
     /// `keys.dirty` at the last save.
     pub saved_dirty: u64,
-    /// Successful saves since the start.
+    /// Saves to the file that were begun since the start, as stock counts them.
     pub saves: u64,
     /// Keys and expired keys of the last load.
     pub last_load: (u64, u64),
@@ -134,6 +134,7 @@ impl Server {
 
     /// Saves to the file while everybody waits.
     pub fn rdb_save(&mut self) -> io::Result<()> {
+        self.snapshot.saves += 1;
         let options = self.snapshot_options();
         let name = self.config.dbfilename.display().to_string();
         let outcome = save_to_file(&self.keys, &self.config.dir, &name, &options);
@@ -155,7 +156,6 @@ impl Server {
         self.snapshot.saved_dirty = dirty;
         self.snapshot.last_save_s = self.clock.unix_ms() / 1000;
         self.snapshot.last_save_ok = true;
-        self.snapshot.saves += 1;
     }
 
     /// Forks a child that makes a snapshot.
@@ -163,6 +163,7 @@ impl Server {
         if self.snapshot.child.is_some() {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
+        self.snapshot.saves += u64::from(target != SnapshotTarget::Pipe);
         let (info_out, info_in) = net::pipe()?;
         let data = if target == SnapshotTarget::Pipe { Some(net::pipe()?) } else { None };
         let marker = self.rng.hex::<40>();

@@ -160,7 +160,13 @@ impl Loader {
         if self.done() {
             return Ok(());
         }
-        Err(RdbError { kind: ErrorKind::Truncated, offset: self.offset, key: self.key_in_work() })
+        let kind = match self.state {
+            // What follows a type nobody knows need not be a key: its length may well reach past the end.
+            State::Key { type_id } => format::layout_of(type_id, self.family).err(),
+            _ => None,
+        };
+        let kind = kind.unwrap_or(ErrorKind::Truncated);
+        Err(RdbError { kind, offset: self.offset, key: self.key_in_work() })
     }
 
     /// Whether the snapshot is complete, footer and all.
