@@ -5,7 +5,7 @@ use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use std::io::{self, IoSlice, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// A connection.
@@ -86,6 +86,16 @@ impl Transport {
     /// Whether this is TCP.
     pub fn is_tcp(&self) -> bool {
         matches!(self, Transport::Tcp(_))
+    }
+
+    /// Ends the connection for both sides at once, even if a child of ours still holds a copy of the descriptor.
+    pub fn shutdown(&self) {
+        // A connection that the peer has reset is over already.
+        let _ = match self {
+            Transport::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Transport::Unix(stream) => stream.shutdown(Shutdown::Both),
+            Transport::Pipe(_) => Ok(()),
+        };
     }
 
     /// Sets what TCP connections of this server have: no delay, and keep-alive unless `keepalive_s` is 0.

@@ -16,6 +16,21 @@ pub struct ClientId {
     pub number: u64,
 }
 
+/// Bits of a watcher's id that hold the client's number; the slot stands above them.
+const NUMBER_BITS: u32 = 40;
+
+impl ClientId {
+    /// The id under which this client watches keys.
+    pub fn watcher(self) -> u64 {
+        (self.slot as u64) << NUMBER_BITS | self.number
+    }
+
+    /// The client that watches under this id.
+    pub fn of_watcher(watcher: u64) -> ClientId {
+        ClientId { slot: (watcher >> NUMBER_BITS) as usize, number: watcher & ((1 << NUMBER_BITS) - 1) }
+    }
+}
+
 /// What CLIENT REPLY asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReplyMode {

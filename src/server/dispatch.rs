@@ -263,10 +263,8 @@ impl Server {
 
     /// Lets the watchers of changed keys know that their EXEC must do nothing.
     pub fn touch_watchers(&mut self) {
-        for number in std::mem::take(&mut self.keys.touched_watchers) {
-            if let Some(id) = self.clients.by_number(number)
-                && let Some(client) = self.clients.get_mut(id)
-            {
+        for watcher in std::mem::take(&mut self.keys.touched_watchers) {
+            if let Some(client) = self.clients.get_mut(ClientId::of_watcher(watcher)) {
                 client.watch_touched = true;
             }
         }
@@ -369,7 +367,7 @@ pub mod transactions {
             if server.keys.is_expired(db, key) {
                 server.keys.exists(key);
             }
-            server.keys.watch(key, id.number);
+            server.keys.watch(key, id.watcher());
             client.watched.push(place);
         }
         Ok(())
@@ -420,7 +418,7 @@ impl Server {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.watch_touched = false;
         for (db, key) in std::mem::take(&mut client.watched) {
-            self.keys.unwatch(db, &key, id.number);
+            self.keys.unwatch(db, &key, id.watcher());
         }
     }
 }

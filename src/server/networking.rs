@@ -146,6 +146,9 @@ impl Server {
         while let Some(id) = self.closing.pop() {
             self.unwatch_all(id);
             let Some(mut client) = self.clients.remove(id) else { continue };
+            if self.snapshot.child.is_some() {
+                client.transport.shutdown();
+            }
             self.event_loop.remove_file(client.file, &mut client.transport);
             if client.is_master() {
                 self.master_client_lost(id);

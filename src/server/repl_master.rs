@@ -48,6 +48,8 @@ pub struct Repl {
     pub master: Option<(String, u16)>,
     /// The link to it.
     pub link: MasterLink,
+    /// The clients that are our replicas.
+    pub attached: Vec<ClientId>,
     /// Since when nobody reads the log, in seconds since 1970.
     pub no_replicas_since_s: Option<i64>,
 }
@@ -63,6 +65,7 @@ impl Repl {
             stream_db: None,
             master: config.replicaof.as_ref().map(|master| (master.host.clone(), master.port)),
             link: MasterLink::default(),
+            attached: Vec::new(),
             no_replicas_since_s: None,
         }
     }
@@ -156,10 +159,14 @@ impl Server {
         }
     }
 
-    /// Appends bytes to the log and lets go of what nobody needs any more.
+    /// Appends bytes to the log.
     pub fn append_to_log(&mut self, bytes: &[u8]) {
         self.repl.log.append(bytes);
-        if self.repl.log.len() > self.config.repl_backlog_size + BULK_CHUNK as u64 {
+    }
+
+    /// Lets go of the part of the log that is neither backlog nor needed by a replica. Once a turn.
+    fn trim_log(&mut self) {
+        if self.repl.log.len() > self.config.repl_backlog_size {
             let needed = self.slowest_replica();
             self.repl.log.trim(self.config.repl_backlog_size, needed);
         }
@@ -167,18 +174,15 @@ impl Server {
 
     /// The position from which on some replica still needs the log.
     fn slowest_replica(&self) -> u64 {
-        let replicas = self.clients.iter().filter_map(|(_, client)| client.replica.as_ref());
+        let replicas = self.repl.attached.iter().filter_map(|id| self.replica_of(*id));
         let positions = replicas.filter(|replica| replica.stage != ReplicaStage::WaitBgsaveStart);
         positions.map(|replica| replica.position).min().unwrap_or(u64::MAX)
     }
 
     /// Ids of our replicas.
     pub fn replicas(&self) -> Vec<ClientId> {
-        self.clients
-            .iter()
-            .filter(|(_, client)| client.replica.is_some() && !client.closing)
-            .map(|(id, _)| id)
-            .collect()
+        let alive = |id: &&ClientId| self.clients.get(**id).is_some_and(|client| !client.closing);
+        self.repl.attached.iter().filter(alive).copied().collect()
     }
 
     /// SYNC and PSYNC.
@@ -210,6 +214,7 @@ impl Server {
         let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
         client.transport.set_tcp_options(!self.config.repl_disable_tcp_nodelay, self.config.tcp_keepalive);
         client.replica = Some(Box::new(replica));
+        self.repl.attached.push(id);
         self.update_calm();
         self.join_or_wait(id);
         Ok(())
@@ -253,6 +258,7 @@ impl Server {
             "Partial resynchronization request from {name} accepted. Sending {lacks} bytes of backlog starting from offset {wanted}."
         );
         self.repl.no_replicas_since_s = None;
+        self.repl.attached.push(id);
         self.update_calm();
         Ok(true)
     }
@@ -315,11 +321,10 @@ impl Server {
     }
 
     fn any_waits_for_bgsave(&self) -> bool {
-        self.repl.no_replicas_since_s.is_none()
-            && self.clients.iter().any(|(_, client)| {
-                client.replica.as_ref().is_some_and(|replica| replica.stage == ReplicaStage::WaitBgsaveStart)
-                    && !client.closing
-            })
+        self.repl
+            .attached
+            .iter()
+            .any(|id| self.replica_of(*id).is_some_and(|replica| replica.stage == ReplicaStage::WaitBgsaveStart))
     }
 
     /// Whether a client has introduced itself as a replica and not asked to sync yet; it is waited for, but not longer
@@ -482,7 +487,11 @@ impl Server {
 
     /// Writes the live stream to all replicas that have not got all of it.
     pub(super) fn feed_replicas(&mut self) {
-        if !self.repl.log.is_active() || self.repl.no_replicas_since_s.is_some() {
+        if !self.repl.log.is_active() {
+            return;
+        }
+        self.trim_log();
+        if self.repl.attached.is_empty() {
             return;
         }
         let end = self.repl.log.end();
@@ -630,6 +639,7 @@ impl Server {
     /// A replica of ours is gone.
     pub(super) fn replica_lost(&mut self, client: &Client) {
         log::info!("Connection with replica {} lost.", replica_name(client));
+        self.repl.attached.retain(|id| id.number != client.session.id);
         if self.replicas().is_empty() {
             self.repl.no_replicas_since_s = Some(self.keys.now / 1000);
             if self.snapshot.pipe.is_some() {

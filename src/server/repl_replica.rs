@@ -188,6 +188,7 @@ impl Server {
 
     fn drop_connection(&mut self) {
         if let Some((mut transport, file)) = self.repl.link.connection.take() {
+            transport.shutdown();
             self.event_loop.remove_file(file, &mut transport);
         }
         if let Some(Transfer { destination: Destination::Disk { path, .. }, .. }) = self.repl.link.transfer.take() {
