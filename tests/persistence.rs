@@ -192,7 +192,7 @@ fn writes_stop_while_the_disk_fails_and_go_on_after_a_good_save() {
         server.wait_for_log("Background saving error");
         assert_eq!(server.info("rdb_last_bgsave_status"), "err");
         assert_eq!(temp_files(server.dir()), Vec::<String>::new(), "{kind:?}");
-        for write in [vec!["SET", "k", "w"], vec!["DEL", "k"], vec!["FLUSHALL"]] {
+        for write in [vec!["SET", "k", "w"], vec!["DEL", "k"], vec!["FLUSHALL"], vec!["PING"]] {
             assert_eq!(server.cmd(&write), Value::Error(MISCONF.into()), "{kind:?} {write:?}");
         }
         let mut client = server.client();
@@ -610,5 +610,27 @@ fn whoever_asks_for_a_sync_gets_a_snapshot() {
                 got.extend(more);
             }
         }
+    }
+}
+
+#[test]
+fn a_snapshot_that_waits_behind_a_ping_is_sent() {
+    // One turn of cron pings the replica that waits and then finds that the child has ended. For that the child must
+    // end after the turn's events were gathered: while a command of that turn sleeps.
+    let server = Server::start(Kind::Ours, &["--hz", "1", "--rdb-key-save-delay", "10000"]);
+    set_many(&mut server.client(), 120);
+    let (mut replica, mut first, mut second) = (server.client(), server.client(), server.client());
+    let probe = std::net::TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    let mut ping = Client::over(probe.try_clone().unwrap());
+    replica.write_raw(b"PSYNC ? -1\r\n").unwrap();
+    server.wait_for_log("Background saving started");
+    first.write_raw(b"DEBUG SLEEP 1\r\n").unwrap();
+    probe.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    wait_until(BOUND, "the server sleeps", || ping.try_cmd(&["PING"]).is_err());
+    second.write_raw(b"DEBUG SLEEP 1\r\n").unwrap();
+    assert!(replica.read().unwrap().text().starts_with("FULLRESYNC "));
+    let mut got = Vec::new();
+    while !got.ends_with(b"REDIS0010") {
+        got.extend(replica.read_exact(1).unwrap());
     }
 }

@@ -127,7 +127,11 @@ impl Server {
         let command = &self.table.commands[index];
         let is_exec_of_writes = command.special == Special::Exec && self.transaction_writes(id);
         let is_write = command.flags & flag::WRITE != 0 || is_exec_of_writes;
-        if is_write && let Some(error) = self.disk_error() {
+        // Whoever watches a server by PING is to hear of it, too.
+        let is_ping = argv.at(0).eq_ignore_ascii_case(b"ping");
+        if (is_write || is_ping)
+            && let Some(error) = self.disk_error()
+        {
             return Err(error);
         }
         if is_write && self.repl.is_replica() && self.config.replica_read_only {
