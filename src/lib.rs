@@ -46,7 +46,3 @@ pub mod replication;
 pub mod resp;
 pub mod server;
 pub mod types;
-
-#[cfg(test)]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -359,3 +359,75 @@ fn a_client_that_quits_is_closed_though_a_snapshot_is_being_made() {
     assert_eq!(leaving.read_to_end().unwrap(), b"+OK\r\n");
     assert_eq!(server.info("rdb_bgsave_in_progress"), "1");
 }
+
+/// The link is cut again and again while the master is written to: each time the stream goes on where it was.
+fn cut_links(master_kind: Kind, replica_kind: Kind) {
+    let args = ["--repl-diskless-sync-delay", "0", "--repl-backlog-size", "64mb"];
+    let master = Server::start(master_kind, &args);
+    let replica = Server::start(replica_kind, &[]);
+    fill(&mut master.client());
+    replica.follow(&master);
+    let mut writer = master.client();
+    for round in 0..15 {
+        random_writes(&mut writer, 100 + round, 700);
+        let cut = if round % 2 == 0 { (&master, "replica") } else { (&replica, "master") };
+        cut.0.cmd(&["CLIENT", "KILL", "TYPE", cut.1]);
+        random_writes(&mut writer, 200 + round, 300);
+    }
+    replica.wait_for_link(&master);
+    replica.wait_caught_up(&master);
+    assert_same_data(&master, &replica);
+    assert_eq!(master.info("sync_full"), "1");
+    assert!(master.info("sync_partial_ok").parse::<u32>().unwrap() >= 10);
+}
+
+#[test]
+fn ours_continues_after_cuts_from_stock() {
+    cut_links(Kind::Stock, Kind::Ours);
+}
+
+#[test]
+fn stock_continues_after_cuts_from_ours() {
+    cut_links(Kind::Ours, Kind::Stock);
+}
+
+#[test]
+fn ours_continues_after_cuts_from_ours() {
+    cut_links(Kind::Ours, Kind::Ours);
+}
+
+#[test]
+fn a_transaction_that_was_cut_in_two_comes_again_as_a_whole() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let replica = Server::start(Kind::Ours, &[]);
+    replica.cmd(&["REPLICAOF", "127.0.0.1", &port.to_string()]);
+    let id = "d".repeat(40);
+    let handshake = |psync_reply: &str| {
+        let (socket, _) = listener.accept().unwrap();
+        let mut master = Client::over(socket);
+        for reply in ["+PONG\r\n", "+OK\r\n", "+OK\r\n", psync_reply] {
+            let words = master.read().unwrap();
+            master.write_raw(reply.as_bytes()).unwrap();
+            if reply == psync_reply {
+                return (master, words.items()[1..].iter().map(Value::text).collect::<Vec<_>>());
+            }
+        }
+        unreachable!()
+    };
+    let (mut master, asked) = handshake(&format!("+FULLRESYNC {id} 1000\r\n"));
+    assert_eq!(asked, ["?", "-1"]);
+    let snapshot = [b"REDIS0010\xff".as_slice(), &[0; 8]].concat();
+    master.write_raw(format!("${}\r\n", snapshot.len()).as_bytes()).unwrap();
+    master.write_raw(&snapshot).unwrap();
+    let set = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n";
+    master.write_raw(set).unwrap();
+    master.write_raw(b"*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n").unwrap();
+    let mut client = replica.client();
+    wait_until(Duration::from_secs(20), "the first write is applied", || client.cmd(&["GET", "a"]) == Value::bulk("1"));
+    drop(master);
+    let (mut master, asked) = handshake(&format!("+CONTINUE {id}\r\n"));
+    assert_eq!(asked, [id.clone(), (1001 + set.len()).to_string()]);
+    master.write_raw(b"*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n*1\r\n$4\r\nEXEC\r\n").unwrap();
+    wait_until(Duration::from_secs(20), "the transaction is applied", || client.cmd(&["GET", "a"]) == Value::bulk("2"));
+}

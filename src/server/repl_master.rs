@@ -42,7 +42,10 @@ pub struct Repl {
     pub replid2: String,
     /// Up to which offset the former name holds; −1: there is none.
     pub second_offset: i64,
-    /// The database that the stream has selected.
+    /// Whether the data is exactly what the history makes of it up to the end of the log; not so while a snapshot is
+    /// loaded.
+    pub data_is_known: bool,
+    /// The database that our stream has selected.
     pub stream_db: Option<usize>,
     /// Our master, if we are a replica.
     pub master: Option<(String, u16)>,
@@ -62,6 +65,7 @@ impl Repl {
             replid: new_replid(rng),
             replid2: "0".repeat(40),
             second_offset: -1,
+            data_is_known: true,
             stream_db: None,
             master: config.replicaof.as_ref().map(|master| (master.host.clone(), master.port)),
             link: MasterLink::default(),

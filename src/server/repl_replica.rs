@@ -64,6 +64,10 @@ pub struct MasterLink {
     /// The master wants to know our offset now.
     pub ack_wanted: bool,
     last_newline_s: i64,
+    /// The database that the stream has selected.
+    pub db: usize,
+    /// What came of a transaction whose end has not come.
+    open_transaction: Vec<u8>,
 }
 
 impl Default for MasterLink {
@@ -80,6 +84,8 @@ impl Default for MasterLink {
             down_since_s: 0,
             ack_wanted: false,
             last_newline_s: 0,
+            db: 0,
+            open_transaction: Vec::new(),
         }
     }
 }
@@ -132,8 +138,8 @@ impl Server {
     /// Follows this master from now on.
     pub fn replication_set_master(&mut self, host: String, port: u16) {
         if !self.repl.is_replica() {
-            // What was written here is a history of its own; whoever follows us must not go on in it.
-            self.repl.stream_db = None;
+            // Where our own stream stood, a master that goes on with it stands, too.
+            self.repl.link.db = self.repl.stream_db.take().unwrap_or(0);
         }
         self.cancel_link();
         self.config.replicaof = Some(crate::config::ReplicaOf { host: host.clone(), port });
@@ -153,8 +159,14 @@ impl Server {
         self.config.replicaof = None;
         self.cancel_link();
         let former = std::mem::replace(&mut self.repl.replid, new_replid(&mut self.rng));
-        self.repl.second_offset = self.repl.log.end() as i64 + 1;
-        self.repl.replid2 = former;
+        if self.repl.data_is_known {
+            self.repl.second_offset = self.repl.log.end() as i64 + 1;
+            self.repl.replid2 = former;
+        } else {
+            self.repl.second_offset = -1;
+            self.repl.replid2 = "0".repeat(40);
+        }
+        self.repl.data_is_known = true;
         self.repl.stream_db = None;
         log::info!(
             "Setting secondary replication ID to {}, valid up to offset: {}. New replication ID is {}",
@@ -238,8 +250,14 @@ impl Server {
             password: config.masterauth.clone(),
             port,
             ip: config.replica_announce_ip.clone(),
-            psync: None,
+            psync: self.continuation(),
         }
+    }
+
+    /// The history we are in and the first offset that we lack, if what we hold is exactly that history up to there.
+    fn continuation(&self) -> Option<(String, u64)> {
+        let known = self.repl.log.is_active() && self.repl.data_is_known;
+        known.then(|| (self.repl.replid.clone(), self.repl.log.end() + 1))
     }
 
     /// The handshake with our master: one step for each event.
@@ -359,7 +377,7 @@ impl Server {
                 self.send_to_master(LinkStage::Transfer, &bytes);
                 self.begin_transfer(None);
             }
-            Step::Continue(_) => self.link_failed("Master continues a history that we did not ask for"),
+            Step::Continue(replid) => self.continue_history(replid),
             Step::Fail(text) => self.link_failed(&text),
         }
     }
@@ -485,6 +503,7 @@ impl Server {
             ));
         }
         log::info!("MASTER <-> REPLICA sync: Flushing old data");
+        self.repl.data_is_known = false;
         let empty = (0..self.keys.database_count()).map(|_| Default::default()).collect();
         self.keys.replace_dbs(empty);
         log::info!("MASTER <-> REPLICA sync: Loading DB in memory");
@@ -513,20 +532,54 @@ impl Server {
         self.repl.log.reset(offset);
         self.repl.log.activate();
         self.repl.stream_db = None;
+        self.repl.data_is_known = true;
+        self.repl.link.db = 0;
+        log::info!("MASTER <-> REPLICA sync: Finished with success");
+        self.follow_stream(transport);
+    }
+
+    /// Partial resynchronization: the stream goes on where we are. The history may have a new name by now; ours holds
+    /// up to here.
+    fn continue_history(&mut self, replid: Option<String>) {
+        if self.continuation().is_none() {
+            return self.link_failed("Master continues a history that we did not ask for");
+        }
+        let Some((mut transport, file)) = self.repl.link.connection.take() else { return };
+        self.event_loop.remove_file(file, &mut transport);
+        log::info!("Successful partial resynchronization with master.");
+        if let Some(replid) = replid
+            && replid != self.repl.replid
+        {
+            log::info!("Master replication ID changed to {replid}");
+            self.repl.replid2 = std::mem::replace(&mut self.repl.replid, replid);
+            self.repl.second_offset = self.repl.log.end() as i64 + 1;
+            // Our own replicas must learn the new name; they continue, too.
+            for replica in self.replicas() {
+                self.close_client(replica);
+            }
+        }
+        log::info!("MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.");
+        self.follow_stream(transport);
+    }
+
+    /// Makes the link to the master a client that sends the stream.
+    fn follow_stream(&mut self, transport: Transport) {
         let rest = std::mem::take(&mut self.repl.link.input);
         let id = match self.create_client(transport) {
             Ok(id) => id,
             Err(error) => return self.link_failed(&format!("Registering the master's connection: {error}")),
         };
+        let db = self.repl.link.db;
         if let Some(client) = self.clients.get_mut(id) {
             client.session.from_master = true;
+            client.session.db = db;
             client.authenticated = true;
             client.input = rest;
         }
         self.repl.link.client = Some(id);
         self.repl.link.stage = LinkStage::Connected;
+        self.repl.link.open_transaction.clear();
         self.update_calm();
-        log::info!("MASTER <-> REPLICA sync: Finished with success");
         // A diskless master sends the stream only after our first acknowledgement.
         self.send_ack();
         self.run_waiting_input(id);
@@ -548,7 +601,20 @@ impl Server {
     /// Bytes of the master's stream were applied: they are our stream too.
     pub(super) fn applied_from_master(&mut self, id: ClientId, bytes: &[u8]) {
         if self.repl.link.client == Some(id) {
-            self.append_to_log(bytes);
+            // A transaction whose end has not come is not applied, so it does not count yet: if the link is cut now,
+            // it must come again as a whole.
+            let is_open = self.clients.get(id).is_some_and(|client| client.multi.is_some());
+            let link = &mut self.repl.link;
+            if is_open {
+                link.open_transaction.extend_from_slice(bytes);
+            } else if link.open_transaction.is_empty() {
+                self.append_to_log(bytes);
+            } else {
+                link.open_transaction.extend_from_slice(bytes);
+                let whole = std::mem::take(&mut link.open_transaction);
+                self.append_to_log(&whole);
+            }
+            self.repl.link.db = self.clients.get(id).map_or(0, |client| client.session.db);
         }
         if std::mem::take(&mut self.repl.link.ack_wanted) {
             self.send_ack();
