@@ -311,6 +311,19 @@ fn a_server_killed_while_it_saves_leaves_the_old_file() {
 }
 
 #[test]
+fn a_server_killed_while_its_child_saves_starts_again_at_once() {
+    let mut server = slow_saver(Kind::Ours, &[]);
+    let orphan = child_of(&server);
+    let mut client = server.client();
+    server.kill();
+    assert!(client.try_cmd(&["PING"]).is_err(), "the child keeps no connection open");
+    // The child lives on and holds neither the port nor anything else that is needed.
+    server.restart();
+    assert_eq!(server.cmd(&["DBSIZE"]).int(), 0);
+    kill_9(&orphan);
+}
+
+#[test]
 fn a_file_that_cannot_be_loaded_stops_the_start() {
     let sound = Server::start(Kind::Stock, &[]);
     sound.cmd(&["RPUSH", "l", "a", "b", "c"]);

@@ -241,6 +241,19 @@ fn the_command_line_outranks_the_file_and_a_file_includes_others() {
     assert_eq!(setting(port, "replica-priority"), "12");
     assert_eq!(setting(port, "hz"), "30");
     assert_eq!(setting(port, "loglevel"), "verbose");
+    let info = Client::connect(port).good(&["INFO", "server"]).text();
+    let file = process.dir.join("main.conf").canonicalize().unwrap();
+    assert!(info.contains(&format!("config_file:{}\r\n", file.display())), "{info}");
+    assert!(info.contains("executable:/"), "{info}");
+}
+
+#[test]
+fn signals_that_mean_nothing_are_ignored() {
+    let server = Server::start(Kind::Ours, &[]);
+    for signal in ["HUP", "PIPE"] {
+        server.signal(signal);
+        assert_eq!(server.cmd(&["PING"]), Value::Simple("PONG".into()), "{signal}");
+    }
 }
 
 #[test]
