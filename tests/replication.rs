@@ -431,3 +431,51 @@ fn a_transaction_that_was_cut_in_two_comes_again_as_a_whole() {
     master.write_raw(b"*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n*1\r\n$4\r\nEXEC\r\n").unwrap();
     wait_until(Duration::from_secs(20), "the transaction is applied", || client.cmd(&["GET", "a"]) == Value::bulk("2"));
 }
+
+#[test]
+fn after_a_clean_restart_both_ends_continue_and_after_a_crash_nobody_does_falsely() {
+    let save = ["--save", "3600 1", "--repl-diskless-sync-delay", "0"];
+    let mut master = Server::start(Kind::Ours, &save);
+    let mut replica =
+        Server::start(Kind::Ours, &["--save", "3600 1", "--replicaof", &format!("127.0.0.1 {}", master.port())]);
+    let stock = Server::start(Kind::Stock, &[]);
+    fill(&mut master.client());
+    replica.wait_for_link(&master);
+    stock.follow(&master);
+    let full = |server: &Server| server.info("sync_full").parse::<u32>().unwrap();
+    let before = full(&master);
+
+    assert!(replica.terminate().success());
+    random_writes(&mut master.client(), 21, 500);
+    replica.restart();
+    replica.wait_for_link(&master);
+    replica.wait_caught_up(&master);
+    assert_same_data(&master, &replica);
+    assert_eq!(full(&master), before, "the replica's clean restart cost a full sync");
+
+    assert!(master.terminate().success());
+    master.restart();
+    for follower in [&replica, &stock] {
+        follower.wait_for_link(&master);
+    }
+    random_writes(&mut master.client(), 22, 500);
+    for follower in [&replica, &stock] {
+        follower.wait_caught_up(&master);
+        assert_same_data(&master, follower);
+    }
+    assert_eq!(full(&master), 0, "the master's clean restart cost a full sync");
+
+    master.cmd(&["SAVE"]);
+    random_writes(&mut master.client(), 23, 500);
+    for follower in [&replica, &stock] {
+        follower.wait_caught_up(&master);
+    }
+    master.kill();
+    master.restart();
+    for follower in [&replica, &stock] {
+        follower.wait_for_link(&master);
+        follower.wait_caught_up(&master);
+        assert_same_data(&master, follower);
+    }
+    assert_eq!(full(&master), 2, "after a crash the lost writes must not stay on the replicas");
+}

@@ -161,7 +161,9 @@ impl StagingSink {
             return Err(RdbError::refused("a key of 4 GB or more"));
         }
         let (Some(limit), Some(at)) = (self.options.discard_expired_before, meta.expire_ms) else { return Ok(true) };
-        let expired = at < limit;
+        // Where the snapshot belongs to a history that replicas may continue, keys must not vanish unheard: they stay,
+        // and the expiry that finds them tells the replicas.
+        let expired = at < limit && self.staged.info.repl_id.is_none();
         self.staged.expired += u64::from(expired);
         Ok(!expired)
     }

@@ -189,9 +189,11 @@ impl Server {
         match job.finish() {
             Ok(staged) => {
                 let seconds = (self.clock.unix_ms() - started_ms) as f64 / 1000.0;
+                let info = staged.info.clone();
                 self.take_over(staged);
                 match reason {
                     LoadReason::Startup => {
+                        self.restore_history(&info);
                         log::info!("DB loaded from disk: {seconds:.3} seconds");
                         self.ready();
                     }

@@ -11,6 +11,7 @@ use super::{Procedure, Server, logging};
 use crate::commands::CommandError;
 use crate::commands::ctx::{integer, is_option};
 use crate::config::ReplDisklessLoad;
+use crate::persist::load::SnapshotInfo;
 use crate::persist::rdb::Verifier;
 use crate::reactor::{FileId, Interest, Transport};
 use crate::replication::replica::{Framing, Introduction, LinkStage, Step, parse_framing};
@@ -562,6 +563,27 @@ impl Server {
         self.follow_stream(transport);
     }
 
+    /// After a start from a snapshot: what we hold is that history up to its offset. A replica asks its master to go on
+    /// from there; a master begins a history of its own and vouches for the old one up to there, never beyond.
+    pub(super) fn restore_history(&mut self, info: &SnapshotInfo) {
+        let (Some(replid), Some(offset)) = (&info.repl_id, info.repl_offset) else { return };
+        let Ok(offset) = u64::try_from(offset) else { return };
+        if replid.len() != 40 {
+            return;
+        }
+        self.repl.log.reset(offset);
+        self.repl.log.activate();
+        if self.repl.is_replica() {
+            self.repl.replid = replid.clone();
+            self.repl.link.db = info.repl_stream_db.and_then(|db| usize::try_from(db).ok()).unwrap_or(0);
+        } else {
+            self.repl.replid2 = replid.clone();
+            self.repl.second_offset = offset as i64 + 1;
+            self.repl.no_replicas_since_s = Some(self.keys.now / 1000);
+        }
+        log::info!("The snapshot holds the history {replid} up to offset {offset}.");
+    }
+
     /// Makes the link to the master a client that sends the stream.
     fn follow_stream(&mut self, transport: Transport) {
         let rest = std::mem::take(&mut self.repl.link.input);
@@ -662,6 +684,8 @@ impl Server {
         let timeout = i64::from(self.config.repl_timeout);
         let silent = now_s - self.repl.link.last_io_s > timeout;
         match self.repl.link.stage {
+            // What we ask the master for depends on what is being loaded.
+            LinkStage::Connect if self.loading.is_some() => {}
             LinkStage::Connect => self.connect_with_master(),
             LinkStage::Connected => {
                 let heard_ms = self.master_client().map_or(0, |client| client.last_active_ms);
