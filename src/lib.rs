@@ -46,3 +46,8 @@ pub mod replication;
 pub mod resp;
 pub mod server;
 pub mod types;
+
+/// The unit tests run with the allocator of the program, so that its figures can be tested.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
