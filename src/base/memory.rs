@@ -75,9 +75,6 @@ pub fn purge() {
 mod tests {
     use super::*;
 
-    #[global_allocator]
-    static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
     #[test]
     fn a_block_counts_while_it_lives() {
         let before = used_memory();
