@@ -92,9 +92,13 @@ mod tests {
         assert!(full.allocated >= 4000 * (16 << 10), "{full:?}");
         assert!(full.allocated <= full.active && full.active <= full.resident, "{full:?}");
         drop(blocks);
-        purge();
-        let purged = allocator_stats();
-        assert!(purged.resident + (20 << 20) < full.resident, "{full:?} {purged:?}");
+        // Tests beside this one have memory of their own, for a while; in the end ours is gone.
+        let gave_back = (0..1000).any(|_| {
+            purge();
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            allocator_stats().resident + (20 << 20) < full.resident
+        });
+        assert!(gave_back, "{full:?} {:?}", allocator_stats());
     }
 
     #[test]

@@ -393,12 +393,11 @@ mod tests {
     }
 
     #[test]
-    fn memory_figures_grow_with_what_we_touch() {
-        let before = (private_dirty_bytes(), resident_bytes());
+    fn memory_figures_hold_what_we_touch() {
+        // Other tests run beside this one and free memory of theirs, so only what is ours is sure.
         let block = vec![1u8; 64 << 20];
-        let after = (private_dirty_bytes(), resident_bytes());
-        assert!(after.0 >= before.0 + (32 << 20), "{before:?} {after:?}");
-        assert!(after.1 >= before.1 + (32 << 20), "{before:?} {after:?}");
+        assert!(private_dirty_bytes() >= block.len() as u64);
+        assert!(resident_bytes() >= block.len() as u64);
         assert!(total_system_memory() > block.len() as u64);
     }
 
