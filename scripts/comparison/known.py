@@ -41,12 +41,25 @@ def with_score(argv, stock, ours):
     return len(argv) == 4 and is_error(stock)
 
 
+def scanned_in_another_order(argv, stock, ours):
+    stock, ours = items(stock), items(ours)
+    if not len(stock) == len(ours) == 2 or stock[0] != ours[0]:
+        return False
+    left, right = ({member: number(score) for member, score in zip(flat[0::2], flat[1::2])}
+                   for flat in (items(stock[1]), items(ours[1])))
+    return left == right and None not in left.values()
+
+
+def closed_for_good(argv, stock, ours):
+    return [word.upper() for word in argv[1:3]] == [b"REPLY", b"OFF"] and stock == b"" and ours == b"(closed)"
+
+
 def shorter_getkeys(argv, stock, ours):
     return len(argv) == 3 and argv[1].upper() == b"GETKEYS" and is_error(stock)
 
 
 DOUBLES = "ZADD ZSCORE ZMSCORE ZINCRBY ZRANGE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZPOPMIN ZPOPMAX ZMPOP " \
-          "ZUNION ZINTER ZDIFF ZRANDMEMBER ZSCAN"
+          "ZUNION ZINTER ZDIFF ZRANDMEMBER"
 
 TABLE = [
     ("list encoding", "OBJECT", encodings((b"quicklist", b"listpack")),
@@ -57,6 +70,12 @@ TABLE = [
      "7.2 makes the result of SINTERSTORE and the like in the first source's encoding"),
     ("double formatting", DOUBLES, doubles,
      "7.2 prints doubles with the fewest digits that read back the same, 7.0 with %.17g"),
+    ("scanned doubles", "ZSCAN", scanned_in_another_order,
+     "as double formatting; and the order follows from the encoding"),
+    ("sorted set encoding", "OBJECT", encodings((b"skiplist", b"listpack")),
+     "stock's SORT turns a small sorted set that it reads into a skiplist for good; we leave what we read as it is"),
+    ("QUIT unanswered", "CLIENT", closed_for_good,
+     "after CLIENT REPLY OFF stock never gets to close a connection that said QUIT; we close it"),
     ("WITHSCORE", "ZRANK ZREVRANK", with_score,
      "7.2 adds WITHSCORE, so a fourth word is no wrong arity any more"),
     ("COMMAND GETKEYS", "COMMAND", shorter_getkeys,

@@ -45,6 +45,11 @@ impl CommandError {
         CommandError(Cow::Owned(text))
     }
 
+    /// An error that quotes what a client sent, as far as C would print it.
+    pub fn quoting(before: &str, sent: &[u8], after: &str) -> Self {
+        CommandError::bytes([before.as_bytes(), c_string(sent), after.as_bytes()].concat())
+    }
+
     /// The complaint about the number of arguments. `name` is the full one, such as `config|get`.
     pub fn wrong_arity(name: &str) -> Self {
         CommandError::new(format!("ERR wrong number of arguments for '{name}' command"))
@@ -54,6 +59,17 @@ impl CommandError {
     pub fn invalid_expire(name: &str) -> Self {
         CommandError::new(format!("ERR invalid expire time in '{name}' command"))
     }
+}
+
+/// What C takes for the string when it is handed these bytes: what stands before the first zero byte.
+pub fn c_string(bytes: &[u8]) -> &[u8] {
+    &bytes[..memchr::memchr(0, bytes).unwrap_or(bytes.len())]
+}
+
+/// A C string of which at most `max` bytes are shown.
+pub fn c_string_up_to(bytes: &[u8], max: usize) -> &[u8] {
+    let shown = c_string(bytes);
+    &shown[..shown.len().min(max)]
 }
 
 impl From<WrongType> for CommandError {

@@ -30,7 +30,7 @@ impl Condition {
                 _ if is_option(word, "XX") => &mut condition.one_already,
                 _ if is_option(word, "GT") => &mut condition.later,
                 _ if is_option(word, "LT") => &mut condition.earlier,
-                _ => return Err(CommandError::bytes([b"ERR Unsupported option ".as_slice(), word].concat())),
+                _ => return Err(CommandError::quoting("ERR Unsupported option ", word, "")),
             };
             *flag = true;
         }

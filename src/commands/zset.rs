@@ -110,21 +110,21 @@ impl AddOptions {
 
 /// ZADD key \[NX|XX\] \[GT|LT\] \[CH\] \[INCR\] score member ...
 pub fn zadd(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    let mut options = AddOptions::default();
-    let mut first = 2;
-    while first < argv.len() && options.take(argv.at(first)) {
-        first += 1;
-    }
-    add_members(ctx, argv, first, options)
+    add_members(ctx, argv, AddOptions::default())
 }
 
 /// ZINCRBY key increment member
 pub fn zincrby(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    add_members(ctx, argv, 2, AddOptions { incr: true, ..AddOptions::default() })
+    add_members(ctx, argv, AddOptions { incr: true, ..AddOptions::default() })
 }
 
-/// Adds the scores and members that stand from argument `first` on.
-fn add_members(ctx: &mut Ctx<'_>, argv: Argv<'_>, first: usize, options: AddOptions) -> Result<(), CommandError> {
+/// Adds the scores and members that stand after the options. An option is one in ZINCRBY, too, where it leaves no
+/// increment.
+fn add_members(ctx: &mut Ctx<'_>, argv: Argv<'_>, mut options: AddOptions) -> Result<(), CommandError> {
+    let mut first = 2;
+    while first < argv.len() && options.take(argv.at(first)) {
+        first += 1;
+    }
     options.check(argv.len() - first)?;
     let key = argv.at(1);
     // All scores are read before anything changes. The first needs no memory of its own.

@@ -5,7 +5,7 @@
 
 use super::Ctx;
 use super::ctx::{integer, is_option, reply_element};
-use super::error::{self, CommandError};
+use super::error::{self, CommandError, c_string};
 use super::zset::{note_removed, reply_pair};
 use super::zset_store::{Source, store};
 use crate::base::numbers::parse_f64;
@@ -60,8 +60,9 @@ impl ScoreEnd {
 }
 
 /// The score that text spells as the end of a range. Looser than elsewhere, as the ancestor's plain `strtod` is: nothing
-/// is 0, space before the number is skipped, and what is too big is infinite.
+/// is 0, space before the number is skipped, what is too big is infinite, and a zero byte ends the text.
 fn range_score(text: &[u8]) -> Option<f64> {
+    let text = c_string(text);
     if text.is_empty() {
         return Some(0.0);
     }
@@ -79,8 +80,8 @@ fn range_score(text: &[u8]) -> Option<f64> {
 impl<'a> LexEnd<'a> {
     fn parse(arg: &'a [u8]) -> Result<Self, CommandError> {
         match arg {
-            [b'-'] => Ok(LexEnd::Lowest),
-            [b'+'] => Ok(LexEnd::Highest),
+            [b'-'] | [b'-', 0, ..] => Ok(LexEnd::Lowest),
+            [b'+'] | [b'+', 0, ..] => Ok(LexEnd::Highest),
             [b'[', name @ ..] => Ok(LexEnd::Inclusive(name)),
             [b'(', name @ ..] => Ok(LexEnd::Exclusive(name)),
             _ => Err(CommandError::new(BAD_LEX)),

@@ -31,7 +31,8 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(name) => {
-                let name = String::from_utf8_lossy(name);
+                let shown = name.split(|&byte| byte == 0).next().unwrap_or_default();
+                let name = String::from_utf8_lossy(shown);
                 write!(out, "ERR Unknown option or number of arguments for CONFIG SET - '{name}'")
             }
             Self::Failed { argument, reason } => {

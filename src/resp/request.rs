@@ -321,6 +321,8 @@ fn begin_multibulk(bytes: &[u8], state: &mut ParseState, limits: RequestLimits) 
     };
     let count = match parse_length(line) {
         Some(count) if count <= i64::from(i32::MAX) => count,
+        _ if hides_line_end(line) && bytes.len() <= LINE_MAX => return Ok(Begun::NeedsMore),
+        _ if hides_line_end(line) => return protocol_error("too big mbulk count string"),
         _ => return protocol_error("invalid multibulk length"),
     };
     if count > 10 && !limits.authenticated {
@@ -341,6 +343,11 @@ fn line_of(bytes: &[u8], from: usize) -> Option<(&[u8], usize)> {
     let length = memchr::memchr(b'\r', bytes.get(from..)?)?;
     let end = from + length + 2;
     (end <= bytes.len()).then(|| (&bytes[from..from + length], end))
+}
+
+/// Whether Redis, which looks for a line's end in a C string, does not see the end of this line and waits for more.
+fn hides_line_end(line: &[u8]) -> bool {
+    line.contains(&0)
 }
 
 /// A length as announced: digits, perhaps with a minus sign.
@@ -408,6 +415,8 @@ fn announced_length(
     };
     let len = match parse_length(line) {
         Some(len) if len >= 0 && len as u64 <= limits.bulk_len_max => len as usize,
+        _ if hides_line_end(line) && bytes.len() - state.pos <= LINE_MAX => return Ok(None),
+        _ if hides_line_end(line) => return protocol_error("too big bulk count string"),
         _ => return protocol_error("invalid bulk length"),
     };
     if len > 16384 && !limits.authenticated {
@@ -448,7 +457,8 @@ fn finish_big(bytes: &[u8], state: &mut ParseState) -> bool {
 /// Parses one inline command; returns where the next one begins, or `None` if its line is not whole.
 fn parse_inline(buffer: &[u8], start: usize, batch: &mut Batch) -> Result<Option<usize>, ProtocolError> {
     let bytes = &buffer[start..];
-    let Some(length) = memchr::memchr(b'\n', bytes) else {
+    let line_end = memchr::memchr(b'\n', bytes).filter(|&length| !hides_line_end(&bytes[..length]));
+    let Some(length) = line_end else {
         if bytes.len() > LINE_MAX {
             return protocol_error("too big inline request");
         }

@@ -5,6 +5,7 @@ use super::client::{ClientId, Multi, ReplyMode};
 use super::table::{Run, Special};
 use super::{Server, ticks};
 use crate::commands::command::flag;
+use crate::commands::error::c_string_up_to;
 use crate::commands::{CommandError, Ctx};
 use crate::keyspace::ExpirePolicy;
 use crate::resp::request::{Argv, OwnedArgv};
@@ -302,14 +303,14 @@ fn is_http(name: &[u8]) -> bool {
 /// The complaint about a command that is not in the table.
 fn unknown_command(argv: Argv<'_>) -> CommandError {
     let mut text = b"ERR unknown command '".to_vec();
-    text.extend_from_slice(&argv.at(0)[..argv.at(0).len().min(128)]);
+    text.extend_from_slice(c_string_up_to(argv.at(0), 128));
     text.extend_from_slice(b"', with args beginning with: ");
     let mut shown = 0;
     for arg in argv.iter().skip(1) {
         if shown >= 128 {
             break;
         }
-        let part = &arg[..arg.len().min(128 - shown)];
+        let part = c_string_up_to(arg, 128 - shown);
         text.push(b'\'');
         text.extend_from_slice(part);
         text.extend_from_slice(b"' ");
@@ -319,12 +320,9 @@ fn unknown_command(argv: Argv<'_>) -> CommandError {
 }
 
 fn unknown_subcommand(argv: Argv<'_>) -> CommandError {
-    let mut text = b"ERR unknown subcommand '".to_vec();
-    text.extend_from_slice(&argv.at(1)[..argv.at(1).len().min(128)]);
-    text.extend_from_slice(b"'. Try ");
-    text.extend(argv.at(0).iter().map(u8::to_ascii_uppercase));
-    text.extend_from_slice(b" HELP.");
-    CommandError::bytes(text)
+    let container = String::from_utf8_lossy(argv.at(0)).to_ascii_uppercase();
+    let asked = c_string_up_to(argv.at(1), 128);
+    CommandError::quoting("ERR unknown subcommand '", asked, &format!("'. Try {container} HELP."))
 }
 
 /// MULTI, EXEC, DISCARD, WATCH, UNWATCH.

@@ -706,8 +706,7 @@ impl Server {
             b"rdb-only" => introduction.rdb_only = value == b"1",
             b"rdb-filter-only" => {}
             _ => {
-                let shown = String::from_utf8_lossy(name).into_owned();
-                return Err(CommandError::new(format!("ERR Unrecognized REPLCONF option: {shown}")));
+                return Err(CommandError::quoting("ERR Unrecognized REPLCONF option: ", name, ""));
             }
         }
         Ok(())

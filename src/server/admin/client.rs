@@ -132,12 +132,11 @@ fn setname(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 fn setinfo(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let (attribute, value) = (argv.at(2), argv.at(3));
     let is_name = is_option(attribute, "LIB-NAME");
-    let shown = String::from_utf8_lossy(attribute);
     if !is_name && !is_option(attribute, "LIB-VER") {
-        return Err(CommandError::new(format!("ERR Unrecognized option '{shown}'")));
+        return Err(CommandError::quoting("ERR Unrecognized option '", attribute, "'"));
     }
     check_client_name(value).map_err(|_| {
-        CommandError::new(format!("ERR {shown} cannot contain spaces, newlines or special characters."))
+        CommandError::quoting("ERR ", attribute, " cannot contain spaces, newlines or special characters.")
     })?;
     let Some(client) = server.clients.get_mut(id) else { return Ok(()) };
     let place = if is_name { &mut client.library.0 } else { &mut client.library.1 };
@@ -233,12 +232,7 @@ fn class_named(name: &[u8]) -> Result<Class, CommandError> {
         _ if is_option(name, "MASTER") => Class::Master,
         _ if is_option(name, "REPLICA") || is_option(name, "SLAVE") => Class::Replica,
         _ if is_option(name, "PUBSUB") => Class::PubSub,
-        _ => {
-            let mut text = b"ERR Unknown client type '".to_vec();
-            text.extend_from_slice(name);
-            text.push(b'\'');
-            return Err(CommandError::bytes(text));
-        }
+        _ => return Err(CommandError::quoting("ERR Unknown client type '", name, "'")),
     })
 }
 
@@ -268,8 +262,7 @@ impl<'a> Victims<'a> {
                 option if is_option(option, "LADDR") => wanted.local_address = Some(value),
                 option if is_option(option, "USER") => {
                     if value != b"default" {
-                        let shown = String::from_utf8_lossy(value);
-                        return Err(CommandError::new(format!("ERR No such user '{shown}'")));
+                        return Err(CommandError::quoting("ERR No such user '", value, "'"));
                     }
                 }
                 option if is_option(option, "SKIPME") => {

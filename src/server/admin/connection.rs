@@ -157,8 +157,7 @@ fn parse_hello(argv: Argv<'_>) -> Result<Hello<'_>, CommandError> {
             hello.name = Some(argv.at(at + 1));
             at += 2;
         } else {
-            let shown = String::from_utf8_lossy(argv.at(at)).into_owned();
-            return Err(CommandError::new(format!("ERR Syntax error in HELLO option '{shown}'")));
+            return Err(CommandError::quoting("ERR Syntax error in HELLO option '", argv.at(at), "'"));
         }
     }
     Ok(hello)

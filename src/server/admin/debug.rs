@@ -150,9 +150,9 @@ fn debug(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
             run(server, id, argv)
         }
         _ => {
-            let text =
-                [b"ERR unknown subcommand or wrong number of arguments for '", argv.at(1), b"'. Try DEBUG HELP."];
-            Err(CommandError::bytes(text.concat()))
+            let asked = error::c_string_up_to(argv.at(1), 128);
+            let before = "ERR unknown subcommand or wrong number of arguments for '";
+            Err(CommandError::quoting(before, asked, "'. Try DEBUG HELP."))
         }
     }
 }
