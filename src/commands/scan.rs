@@ -4,7 +4,7 @@
 //! the others with their families.
 
 use super::ctx::{integer, is_option};
-use super::error::{self, CommandError};
+use super::error::{self, CommandError, c_string};
 use crate::base::{glob, numbers};
 use crate::resp::reply::Reply;
 use crate::resp::request::Argv;
@@ -55,7 +55,7 @@ impl<'a> ScanOptions<'a> {
 
 /// The cursor that an argument spells, as `strtoul` reads it: a sign and leading zeros are allowed, and nothing is 0.
 pub fn parse_cursor(arg: &[u8]) -> Result<u64, CommandError> {
-    let (negative, digits) = match arg {
+    let (negative, digits) = match c_string(arg) {
         [] => return Ok(0),
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),

@@ -9,7 +9,7 @@ use super::DataFn;
 use super::command::{Begin, Find, KeySpec, Row, category, flag, key, one};
 use super::ctx::{Ctx, integer, is_option};
 use super::effects::class;
-use super::error::{self, CommandError};
+use super::error::{self, CommandError, c_string};
 use crate::base::numbers;
 use crate::keyspace::Keyspace;
 use crate::resp::request::Argv;
@@ -111,8 +111,7 @@ fn look_up(keys: &mut Keyspace, pattern: &[u8], element: &[u8]) -> Option<Vec<u8
 
 /// The double that `strtod` reads from the whole of `text`: spaces may stand before it, and nothing at all is 0.
 fn score(text: &[u8]) -> Option<f64> {
-    let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
-    let text = &text[..end];
+    let text = c_string(text);
     let spaces = text.iter().take_while(|&&byte| matches!(byte, b' ' | 9..=13)).count();
     if text.is_empty() {
         return Some(0.0);

@@ -139,7 +139,8 @@ fn add_members(ctx: &mut Ctx<'_>, argv: Argv<'_>, mut options: AddOptions) -> Re
         return Ok(());
     }
     let (zset, limits) = ctx.keys.zset_or_new(key)?;
-    let longest = (first + 1..argv.len()).step_by(2).map(|at| argv.at(at).len()).max().unwrap_or(0);
+    // How long the first member is decides only where it is the first of all: options may keep it out.
+    let longest = if zset.is_empty() { argv.at(first + 1).len() } else { 0 };
     zset.expect(more.len() + 1, longest, limits);
     let (mut added, mut updated, mut last) = (0, 0, None);
     for (at, score) in std::iter::once(score).chain(more).enumerate() {
@@ -340,11 +341,14 @@ pub fn zmpop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
     let rest = argv.from(numkeys + 3);
     let wanted = match rest.len() {
         0 => 1,
-        2 if is_option(rest.at(0), "COUNT") => {
+        2.. if is_option(rest.at(0), "COUNT") => {
             positive(rest.at(1)).ok_or(CommandError::new("ERR count should be greater than 0"))?
         }
         _ => return Err(error::SYNTAX),
     };
+    if rest.len() > 2 {
+        return Err(error::SYNTAX);
+    }
     for key in argv.from(2).iter().take(numkeys) {
         let Some(zset) = ctx.keys.zset(key)? else { continue };
         let taken = zset.len().min(wanted);

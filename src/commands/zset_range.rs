@@ -272,7 +272,8 @@ pub fn zrangestore(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError
         && let Source::ZSet(zset) = Source::of(ctx.keys, source)
     {
         let ranks = query.ranks(zset);
-        for (member, score) in zset.range(ranks.start, ranks.len(), false) {
+        // In the order asked for: it shows in which zeros lose their sign before the result outgrows a listpack.
+        for (member, score) in zset.range(ranks.start, ranks.len(), query.reverse) {
             result.insert(member.as_bytes(&mut [0; 20]), score, &ctx.keys.limits);
         }
     }
