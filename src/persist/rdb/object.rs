@@ -95,7 +95,9 @@ impl ObjectReader {
         match &mut self.build {
             Build::Set(set) => set.expect(believed, limits),
             Build::Hash(hash) => hash.expect(believed, limits),
-            Build::ZSet(zset) => zset.expect(believed, 0, limits),
+            // Never a listpack at first, whatever it may fit in: a listpack takes the sign from a score of -0, and a
+            // member that is too long for one may come last.
+            Build::ZSet(zset) => zset.expect(believed, usize::MAX, limits),
             Build::List(_) | Build::Whole => {}
         }
     }
@@ -185,7 +187,10 @@ impl ObjectReader {
             }
             Build::Set(set) => (!set.is_empty()).then_some(Value::Set(set)),
             Build::Hash(hash) => (!hash.is_empty()).then_some(Value::Hash(hash)),
-            Build::ZSet(zset) => (!zset.is_empty()).then_some(Value::ZSet(zset)),
+            Build::ZSet(mut zset) => {
+                zset.tighten(limits);
+                (!zset.is_empty()).then_some(Value::ZSet(zset))
+            }
         }
     }
 }
