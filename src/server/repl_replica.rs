@@ -151,7 +151,9 @@ impl Server {
         }
         logging::set_role(logging::Role::Replica);
         self.update_calm();
-        self.connect_with_master();
+        if self.loading.is_none() {
+            self.connect_with_master();
+        }
     }
 
     /// Follows nobody any more. The history goes on under a new name; the old one holds up to here.
