@@ -54,6 +54,10 @@ def closed_for_good(argv, stock, ours):
     return [word.upper() for word in argv[1:3]] == [b"REPLY", b"OFF"] and stock == b"" and ours == b"(closed)"
 
 
+def lowest_rank(argv, stock, ours):
+    return b"%d" % -2**63 in argv and is_error(ours) and b"value must between" in ours[1]
+
+
 def shorter_getkeys(argv, stock, ours):
     return len(argv) == 3 and argv[1].upper() == b"GETKEYS" and is_error(stock)
 
@@ -76,6 +80,8 @@ TABLE = [
      "stock's SORT turns a small sorted set that it reads into a skiplist for good; we leave what we read as it is"),
     ("QUIT unanswered", "CLIENT", closed_for_good,
      "after CLIENT REPLY OFF stock never gets to close a connection that said QUIT; we close it"),
+    ("LPOS RANK", "LPOS", lowest_rank,
+     "7.2 refuses the one rank whose opposite does not fit"),
     ("WITHSCORE", "ZRANK ZREVRANK", with_score,
      "7.2 adds WITHSCORE, so a fourth word is no wrong arity any more"),
     ("COMMAND GETKEYS", "COMMAND", shorter_getkeys,

@@ -212,7 +212,10 @@ class Stream:
         spoilable = argv[0] not in NOT_SPOILT and not (argv[0] == b"ZADD" and argv[1].startswith(b"lex")) \
             and not (argv[0] == b"SORT" and b"STORE" in argv)
         if spoilable and self.random.random() < 0.05:
+            asked = list(argv)
             self.spoil(argv)
+            if ranges_by_name(asked) and argv[source_of(asked):][:1] != asked[source_of(asked):][:1]:
+                argv = asked
         if argv[0].upper() in (b"ZADD", b"ZINCRBY"):
             plain_zero(argv)
         return argv
@@ -392,6 +395,15 @@ NOT_SPOILT = {b"COMMAND", b"CLIENT"}
 
 # To queue these with another number of words spoils a transaction of 7.0 and not one of 7.2.
 ARITIES = {b"ZRANK": 3, b"ZREVRANK": 3, b"COMMAND": 2}
+
+
+def ranges_by_name(argv):
+    return argv[0].endswith((b"BYLEX", b"LEXCOUNT")) or b"BYLEX" in argv
+
+
+def source_of(argv):
+    """Where the key stands whose members are ranged by name: it must hold equal scores, so it is not spoilt."""
+    return 2 if argv[0] == b"ZRANGESTORE" else 1
 
 
 def plain_zero(argv):

@@ -285,6 +285,9 @@ impl Keyspace {
 
     /// Exchanges two databases; clients that selected one see the other's keys from now on.
     pub fn swap_dbs(&mut self, a: usize, b: usize) {
+        if a == b {
+            return;
+        }
         self.touch_flushed(a, Some(b));
         self.touch_flushed(b, Some(a));
         self.dbs.swap(a, b);
