@@ -479,3 +479,23 @@ fn after_a_clean_restart_both_ends_continue_and_after_a_crash_nobody_does_falsel
     }
     assert_eq!(full(&master), 2, "after a crash the lost writes must not stay on the replicas");
 }
+
+#[test]
+fn who_joins_a_chain_later_knows_which_database_the_stream_has_selected() {
+    for (head, middle) in [(Kind::Stock, Kind::Ours), (Kind::Ours, Kind::Stock), (Kind::Ours, Kind::Ours)] {
+        for load in ["disabled", "swapdb"] {
+            let head = Server::start(head, &["--repl-diskless-sync-delay", "0"]);
+            let middle = Server::start(middle, &["--repl-diskless-sync-delay", "0"]);
+            middle.follow(&head);
+            let mut client = head.client();
+            client.good(&["SELECT", "5"]);
+            client.good(&["SET", "before", "1"]);
+            middle.wait_caught_up(&head);
+            let late = Server::start(Kind::Ours, &["--repl-diskless-load", load]);
+            late.follow(&middle);
+            client.good(&["SET", "after", "1"]);
+            late.wait_caught_up(&head);
+            assert_same_data(&head, &late);
+        }
+    }
+}

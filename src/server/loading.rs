@@ -197,7 +197,7 @@ impl Server {
                         log::info!("DB loaded from disk: {seconds:.3} seconds");
                         self.ready();
                     }
-                    LoadReason::Sync => self.sync_loaded(),
+                    LoadReason::Sync => self.sync_loaded(&info),
                 }
             }
             Err(error) => self.load_failure(reason, &LoadFailure::Unsound(error)),

@@ -485,8 +485,9 @@ impl Server {
             Destination::Undecided => self.link_failed("MASTER <-> REPLICA sync: nothing came"),
             Destination::Memory(job) => match job.finish() {
                 Ok(staged) => {
+                    let info = staged.info.clone();
                     self.take_over(staged);
-                    self.sync_loaded();
+                    self.sync_loaded(&info);
                 }
                 Err(text) => self
                     .link_failed(&format!("MASTER <-> REPLICA sync: snapshot refused, the data we hold stays: {text}")),
@@ -521,7 +522,7 @@ impl Server {
     }
 
     /// The snapshot is loaded: from here on the master's stream is a client that sends commands.
-    pub(super) fn sync_loaded(&mut self) {
+    pub(super) fn sync_loaded(&mut self, info: &SnapshotInfo) {
         let Some((mut transport, file)) = self.repl.link.connection.take() else { return };
         self.event_loop.remove_file(file, &mut transport);
         let (replid, offset) =
@@ -536,7 +537,7 @@ impl Server {
         self.repl.log.activate();
         self.repl.stream_db = None;
         self.repl.data_is_known = true;
-        self.repl.link.db = 0;
+        self.repl.link.db = self.stream_db_of(info);
         log::info!("MASTER <-> REPLICA sync: Finished with success");
         self.follow_stream(transport);
     }
@@ -577,13 +578,20 @@ impl Server {
         self.repl.log.activate();
         if self.repl.is_replica() {
             self.repl.replid = replid.clone();
-            self.repl.link.db = info.repl_stream_db.and_then(|db| usize::try_from(db).ok()).unwrap_or(0);
+            self.repl.link.db = self.stream_db_of(info);
         } else {
             self.repl.replid2 = replid.clone();
             self.repl.second_offset = offset as i64 + 1;
             self.repl.no_replicas_since_s = Some(self.keys.now / 1000);
         }
         log::info!("The snapshot holds the history {replid} up to offset {offset}.");
+    }
+
+    /// The database that the stream had selected when the snapshot was made. A master that is a replica itself passes
+    /// its own master's stream on and cannot put a SELECT into it.
+    fn stream_db_of(&self, info: &SnapshotInfo) -> usize {
+        let db = info.repl_stream_db.and_then(|db| usize::try_from(db).ok());
+        db.filter(|&db| db < self.keys.database_count()).unwrap_or(0)
     }
 
     /// Makes the link to the master a client that sends the stream.
