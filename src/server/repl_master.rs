@@ -45,8 +45,10 @@ pub struct Repl {
     /// Whether the data is exactly what the history makes of it up to the end of the log; not so while a snapshot is
     /// loaded.
     pub data_is_known: bool,
-    /// The database that our stream has selected.
-    pub stream_db: Option<usize>,
+    /// The database that the stream has selected at the end of the log, whoever wrote it.
+    pub stream_db: usize,
+    /// Our next change must select its database even so: somebody may join here who does not know which one is.
+    pub select_next: bool,
     /// Our master, if we are a replica.
     pub master: Option<(String, u16)>,
     /// The link to it.
@@ -66,7 +68,8 @@ impl Repl {
             replid2: "0".repeat(40),
             second_offset: -1,
             data_is_known: true,
-            stream_db: None,
+            stream_db: 0,
+            select_next: true,
             master: config.replicaof.as_ref().map(|master| (master.host.clone(), master.port)),
             link: MasterLink::default(),
             attached: Vec::new(),
@@ -115,7 +118,7 @@ impl Server {
             if outbox.db.is_some() {
                 encode_command(&mut outbox.bytes, [b"SELECT".as_slice(), db.to_string().as_bytes()].into_iter());
                 outbox.count += 1;
-                self.repl.stream_db = Some(db);
+                self.repl.stream_db = db;
             } else {
                 self.select_in_stream(db);
             }
@@ -155,11 +158,12 @@ impl Server {
     }
 
     fn select_in_stream(&mut self, db: usize) {
-        if self.repl.stream_db != Some(db) {
+        if self.repl.select_next || self.repl.stream_db != db {
             let mut select = Vec::with_capacity(32);
             encode_command(&mut select, [b"SELECT".as_slice(), db.to_string().as_bytes()].into_iter());
             self.append_to_log(&select);
-            self.repl.stream_db = Some(db);
+            self.repl.stream_db = db;
+            self.repl.select_next = false;
         }
     }
 
@@ -303,7 +307,7 @@ impl Server {
             client.reply.status(&format!("FULLRESYNC {replid} {offset}"));
         }
         // The stream that follows the snapshot must begin with its database.
-        self.repl.stream_db = None;
+        self.repl.select_next = true;
         self.after_commands(id);
     }
 

@@ -65,8 +65,6 @@ pub struct MasterLink {
     /// The master wants to know our offset now.
     pub ack_wanted: bool,
     last_newline_s: i64,
-    /// The database that the stream has selected.
-    pub db: usize,
     /// What came of a transaction whose end has not come.
     open_transaction: Vec<u8>,
 }
@@ -85,7 +83,6 @@ impl Default for MasterLink {
             down_since_s: 0,
             ack_wanted: false,
             last_newline_s: 0,
-            db: 0,
             open_transaction: Vec::new(),
         }
     }
@@ -138,10 +135,6 @@ impl Server {
 
     /// Follows this master from now on.
     pub fn replication_set_master(&mut self, host: String, port: u16) {
-        if !self.repl.is_replica() {
-            // Where our own stream stood, a master that goes on with it stands, too.
-            self.repl.link.db = self.repl.stream_db.take().unwrap_or(0);
-        }
         self.cancel_link();
         self.config.replicaof = Some(crate::config::ReplicaOf { host: host.clone(), port });
         self.repl.master = Some((host, port));
@@ -170,7 +163,7 @@ impl Server {
             self.repl.replid2 = "0".repeat(40);
         }
         self.repl.data_is_known = true;
-        self.repl.stream_db = None;
+        self.repl.select_next = true;
         log::info!(
             "Setting secondary replication ID to {}, valid up to offset: {}. New replication ID is {}",
             self.repl.replid2,
@@ -498,6 +491,7 @@ impl Server {
 
     /// The file is verified: the old data goes, and the new is loaded in slices.
     fn load_transferred(&mut self, file: File, path: PathBuf) {
+        self.leave_old_history();
         let saved = file.sync_all().and_then(|()| std::fs::rename(&path, self.rdb_path()));
         if let Err(error) = saved {
             let _ = std::fs::remove_file(&path);
@@ -516,6 +510,15 @@ impl Server {
         }
     }
 
+    /// Our replicas are in a history that ends here, and a child that saves it must not put its file in the place of
+    /// the one that came.
+    fn leave_old_history(&mut self) {
+        self.kill_snapshot_child();
+        for replica in self.replicas() {
+            self.close_client(replica);
+        }
+    }
+
     /// The loader found what the verifier could not: the link is tried again.
     pub(super) fn sync_load_failed(&mut self, failure: &str) {
         self.link_failed(&format!("Failed trying to load the MASTER synchronization DB from disk: {failure}"));
@@ -527,17 +530,14 @@ impl Server {
         self.event_loop.remove_file(file, &mut transport);
         let (replid, offset) =
             self.repl.link.resync.take().unwrap_or_else(|| (new_replid(&mut self.rng), self.repl.log.end()));
-        for replica in self.replicas() {
-            self.close_client(replica);
-        }
+        self.leave_old_history();
         self.repl.replid = replid;
         self.repl.replid2 = "0".repeat(40);
         self.repl.second_offset = -1;
         self.repl.log.reset(offset);
         self.repl.log.activate();
-        self.repl.stream_db = None;
+        self.repl.stream_db = self.stream_db_of(info);
         self.repl.data_is_known = true;
-        self.repl.link.db = self.stream_db_of(info);
         log::info!("MASTER <-> REPLICA sync: Finished with success");
         self.follow_stream(transport);
     }
@@ -576,9 +576,9 @@ impl Server {
         }
         self.repl.log.reset(offset);
         self.repl.log.activate();
+        self.repl.stream_db = self.stream_db_of(info);
         if self.repl.is_replica() {
             self.repl.replid = replid.clone();
-            self.repl.link.db = self.stream_db_of(info);
         } else {
             self.repl.replid2 = replid.clone();
             self.repl.second_offset = offset as i64 + 1;
@@ -601,7 +601,7 @@ impl Server {
             Ok(id) => id,
             Err(error) => return self.link_failed(&format!("Registering the master's connection: {error}")),
         };
-        let db = self.repl.link.db;
+        let db = self.repl.stream_db;
         if let Some(client) = self.clients.get_mut(id) {
             client.session.from_master = true;
             client.session.db = db;
@@ -646,7 +646,9 @@ impl Server {
                 let whole = std::mem::take(&mut link.open_transaction);
                 self.append_to_log(&whole);
             }
-            self.repl.link.db = self.clients.get(id).map_or(0, |client| client.session.db);
+            if let Some(client) = self.clients.get(id) {
+                self.repl.stream_db = client.session.db;
+            }
         }
         if std::mem::take(&mut self.repl.link.ack_wanted) {
             self.send_ack();

@@ -119,11 +119,7 @@ impl Server {
     }
 
     fn snapshot_options(&self) -> SnapshotOptions {
-        let db = match self.repl.is_replica() {
-            true => self.repl.link.db as i64,
-            false => self.repl.stream_db.map_or(-1, |db| db as i64),
-        };
-        let point = (db, self.repl.replid.as_str(), self.repl.log.end() as i64);
+        let point = (self.repl.stream_db as i64, self.repl.replid.as_str(), self.repl.log.end() as i64);
         let point = (self.repl.log.is_active() && self.repl.data_is_known).then_some(point);
         SnapshotOptions {
             compress: self.config.rdbcompression,
