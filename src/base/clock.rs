@@ -42,6 +42,13 @@ impl Clock {
             Clock::Simulated(us) => *us as u64,
         }
     }
+
+    /// Keeps the thread waiting; a clock that somebody moves by hand has nobody wait for it.
+    pub fn sleep_us(&self, us: u64) {
+        if let Clock::System = self {
+            std::thread::sleep(std::time::Duration::from_micros(us));
+        }
+    }
 }
 
 /// A moment as the clock on the wall shows it.

@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod crc64;
+pub mod disk;
 pub mod extended;
 pub mod glob;
 pub mod hash;

@@ -5,10 +5,10 @@
 //! a little before it goes into its table, for its bucket to come into the cache meanwhile.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
+use crate::base::disk::Disk;
 use crate::base::hash::hash;
 use crate::keyspace::Db;
 use crate::types::entry::Entry;
@@ -290,15 +290,15 @@ pub struct LoadOptions {
 }
 
 /// Loads a file in one go. What follows the snapshot in it is not looked at, as stock does.
-pub fn load_file(path: &Path, options: &LoadOptions, sink: &mut impl Sink) -> Result<Loader, LoadError> {
+pub fn load_file(disk: &Disk, path: &Path, options: &LoadOptions, sink: &mut impl Sink) -> Result<Loader, LoadError> {
     let mut loader = Loader::new(options.limits.clone());
     if !options.checksum {
         loader = loader.ignore_checksum();
     }
-    let mut file = File::open(path)?;
+    let mut file = disk.open(path)?;
     let mut buffer = vec![0; READ_SIZE];
     while !loader.done() {
-        let count = match file.read(&mut buffer) {
+        let count = match disk.read(&mut file, &mut buffer) {
             Ok(0) => break,
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -4,11 +4,11 @@
 //! Deliberately absent: forks and who waits for them. This runs in the child as well as in the server itself.
 
 use crate::config::COMPATIBLE_VERSION;
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use crate::base::clock::Clock;
+use crate::base::disk::{Disk, DiskWriter};
 use crate::keyspace::Keyspace;
 use crate::types::table::TableEntry;
 
@@ -96,16 +96,22 @@ pub fn write_snapshot(keys: &Keyspace, out: impl Write, options: &SnapshotOption
 }
 
 /// Writes a snapshot to `name` in `dir`: it is there whole, on disk and in the place of the old one, or not at all.
-pub fn save_to_file(keys: &Keyspace, dir: &Path, name: &str, options: &SnapshotOptions) -> io::Result<SnapshotSummary> {
+pub fn save_to_file(
+    disk: &mut Disk,
+    keys: &Keyspace,
+    dir: &Path,
+    name: &str,
+    options: &SnapshotOptions,
+) -> io::Result<SnapshotSummary> {
     let temp = temp_file(dir, std::process::id());
-    let result = write_file(keys, &temp, options).and_then(|summary| {
-        fs::rename(&temp, dir.join(name))?;
-        File::open(dir)?.sync_all()?;
+    let result = write_file(disk, keys, &temp, options).and_then(|summary| {
+        disk.rename(&temp, &dir.join(name))?;
+        disk.sync_directory(dir)?;
         Ok(summary)
     });
     if result.is_err() {
         // It may not even have been made; the first error is the one to tell.
-        let _ = fs::remove_file(&temp);
+        let _ = disk.remove(&temp);
     }
     result
 }
@@ -115,14 +121,11 @@ pub fn temp_file(dir: &Path, pid: u32) -> PathBuf {
     dir.join(format!("temp-{pid}.rdb"))
 }
 
-fn write_file(keys: &Keyspace, path: &Path, options: &SnapshotOptions) -> io::Result<SnapshotSummary> {
-    let mut file = File::create(path)?;
-    let summary = if options.incremental_fsync {
-        write_snapshot(keys, Synced { file: &file, unsynced: 0 }, options)?
-    } else {
-        write_snapshot(keys, &mut file, options)?
-    };
-    file.sync_all()?;
+fn write_file(disk: &mut Disk, keys: &Keyspace, path: &Path, options: &SnapshotOptions) -> io::Result<SnapshotSummary> {
+    let mut file = disk.create(path)?;
+    let sync_step = options.incremental_fsync.then_some(SYNC_STEP);
+    let summary = write_snapshot(keys, DiskWriter { disk, file: &mut file, sync_step, unsynced: 0 }, options)?;
+    disk.sync(&file)?;
     Ok(summary)
 }
 
@@ -140,9 +143,9 @@ impl Pace {
         }
         let magnitude = u64::from(self.delay_us.unsigned_abs());
         if self.delay_us > 0 {
-            std::thread::sleep(Duration::from_micros(magnitude));
+            Clock::System.sleep_us(magnitude);
         } else if self.keys.is_multiple_of(magnitude) {
-            std::thread::sleep(Duration::from_micros(1));
+            Clock::System.sleep_us(1);
         }
     }
 }
@@ -162,27 +165,5 @@ impl<W: Write> Write for Counted<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
-    }
-}
-
-/// A file that goes to disk step by step.
-struct Synced<'a> {
-    file: &'a File,
-    unsynced: usize,
-}
-
-impl Write for Synced<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(&bytes[..bytes.len().min(SYNC_STEP)])?;
-        self.unsynced += written;
-        if self.unsynced >= SYNC_STEP {
-            self.file.sync_data()?;
-            self.unsynced = 0;
-        }
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::load::{LoadError, LoadOptions, Staged, StagingOptions, StagingSink, load_file};
 use super::rdb::{ErrorKind, Loader, RdbError, Sink};
 use super::snapshot::{SnapshotOptions, SnapshotSummary, save_to_file, standard_aux, temp_file, write_snapshot};
+use crate::base::disk;
 use crate::base::rng::Rng;
 use crate::keyspace::{Db, Keyspace};
 use crate::types::table::TableEntry;
@@ -277,18 +278,35 @@ fn a_file_is_there_whole_or_not_at_all() {
     for incremental_fsync in [true, false] {
         let options = SnapshotOptions { incremental_fsync, ..SnapshotOptions::default() };
         let (bytes, summary) = bytes_of(&keyspace, &options);
-        assert_eq!(save_to_file(&keyspace, &folder.0, "dump.rdb", &options).expect("saved"), summary);
+        assert_eq!(
+            save_to_file(&mut disk::Disk::System, &keyspace, &folder.0, "dump.rdb", &options).expect("saved"),
+            summary
+        );
         assert!(fs::read(folder.0.join("dump.rdb")).expect("there") == bytes);
         assert_eq!(folder.names(), ["dump.rdb"]);
     }
     fs::create_dir(folder.0.join("taken")).expect("made");
-    assert!(save_to_file(&keyspace, &folder.0, "taken", &SnapshotOptions::default()).is_err());
-    assert!(save_to_file(&keyspace, &folder.0, "no/such/place", &SnapshotOptions::default()).is_err());
+    assert!(save_to_file(&mut disk::Disk::System, &keyspace, &folder.0, "taken", &SnapshotOptions::default()).is_err());
+    assert!(
+        save_to_file(&mut disk::Disk::System, &keyspace, &folder.0, "no/such/place", &SnapshotOptions::default())
+            .is_err()
+    );
     assert_eq!(folder.names(), ["dump.rdb", "taken"], "no temporary file is left");
-    assert!(save_to_file(&keyspace, &folder.0.join("nowhere"), "dump.rdb", &SnapshotOptions::default()).is_err());
+    assert!(
+        save_to_file(
+            &mut disk::Disk::System,
+            &keyspace,
+            &folder.0.join("nowhere"),
+            "dump.rdb",
+            &SnapshotOptions::default()
+        )
+        .is_err()
+    );
     let temp = temp_file(&folder.0, std::process::id());
     fs::create_dir(&temp).expect("made");
-    assert!(save_to_file(&keyspace, &folder.0, "dump.rdb", &SnapshotOptions::default()).is_err());
+    assert!(
+        save_to_file(&mut disk::Disk::System, &keyspace, &folder.0, "dump.rdb", &SnapshotOptions::default()).is_err()
+    );
     assert_eq!(folder.names()[0], "dump.rdb", "the old one stays");
 }
 
@@ -301,10 +319,11 @@ fn a_file_larger_than_a_sync_step_is_written_whole() {
         let text: Vec<u8> = (0..5_000_000).map(|_| rng.next_u64() as u8).collect();
         keyspace.set_str(format!("key{n}").as_bytes(), &text, None);
     }
-    save_to_file(&keyspace, &folder.0, "dump.rdb", &SnapshotOptions::default()).expect("saved");
+    save_to_file(&mut disk::Disk::System, &keyspace, &folder.0, "dump.rdb", &SnapshotOptions::default())
+        .expect("saved");
     let mut sink = StagingSink::new(StagingOptions::new(1));
     let options = LoadOptions { limits: CollectionLimits::default(), checksum: true };
-    load_file(&folder.0.join("dump.rdb"), &options, &mut sink).expect("loaded");
+    load_file(&disk::Disk::System, &folder.0.join("dump.rdb"), &options, &mut sink).expect("loaded");
     assert!(told(&sink.finish().expect("sound").dbs[0]) == told(&keyspace.dbs()[0]));
 }
 
@@ -316,7 +335,8 @@ fn files_that_are_not_whole_are_not_loaded() {
     let load = |bytes: &[u8], checksum| {
         fs::write(&path, bytes).expect("written");
         let options = LoadOptions { limits: CollectionLimits::default(), checksum };
-        load_file(&path, &options, &mut StagingSink::new(StagingOptions::new(16))).map(|loader| loader.keys_loaded())
+        load_file(&disk::Disk::System, &path, &options, &mut StagingSink::new(StagingOptions::new(16)))
+            .map(|loader| loader.keys_loaded())
     };
     let kind = |error| match error {
         LoadError::Rdb(error) => error.kind,
@@ -332,7 +352,7 @@ fn files_that_are_not_whole_are_not_loaded() {
     assert_eq!(load(&bytes, false).map_err(kind), Ok(10));
     fs::remove_file(&path).expect("there");
     let options = LoadOptions { limits: CollectionLimits::default(), checksum: true };
-    let error = load_file(&path, &options, &mut StagingSink::new(StagingOptions::new(1))).err();
+    let error = load_file(&disk::Disk::System, &path, &options, &mut StagingSink::new(StagingOptions::new(1))).err();
     assert!(matches!(error, Some(LoadError::Io(error)) if error.kind() == io::ErrorKind::NotFound));
 }
 

@@ -57,8 +57,7 @@ struct TimeEvent<P> {
 
 /// The reactor. `P` is the closed enum of procedures.
 pub struct EventLoop<P> {
-    poll: Poll,
-    events: Events,
+    kernel: Option<(Poll, Events)>,
     files: Vec<FileEvent<P>>,
     free: Vec<u32>,
     ready: Vec<u32>,
@@ -68,14 +67,22 @@ pub struct EventLoop<P> {
 impl<P: Copy> EventLoop<P> {
     /// A loop that takes up to `capacity` events a turn.
     pub fn new(capacity: usize) -> io::Result<Self> {
-        Ok(EventLoop {
-            poll: Poll::new()?,
-            events: Events::with_capacity(capacity),
-            files: Vec::new(),
-            free: Vec::new(),
-            ready: Vec::new(),
-            times: Vec::new(),
-        })
+        Ok(Self::over(Some((Poll::new()?, Events::with_capacity(capacity)))))
+    }
+
+    /// A loop without a kernel, for a simulation: it never sleeps, and takes every file for ready in every turn. A
+    /// procedure finds out for itself, as it must anyway.
+    pub fn simulated() -> Self {
+        Self::over(None)
+    }
+
+    fn over(kernel: Option<(Poll, Events)>) -> Self {
+        EventLoop { kernel, files: Vec::new(), free: Vec::new(), ready: Vec::new(), times: Vec::new() }
+    }
+
+    /// When the next time event is due, in microseconds of the monotonic clock.
+    pub fn next_time_us(&self) -> Option<u64> {
+        self.times.iter().map(|time| time.when_us).min()
     }
 
     /// Registers a file. Nothing fires for it until a procedure is installed.
@@ -83,7 +90,9 @@ impl<P: Copy> EventLoop<P> {
         let index = self.free.last().copied().unwrap_or(self.files.len() as u32);
         let generation = self.files.get(index as usize).map_or(0, |file| file.generation);
         let token = Token(index as usize | (generation as usize) << 32);
-        self.poll.registry().register(source, token, mio::Interest::READABLE | mio::Interest::WRITABLE)?;
+        if let Some((poll, _)) = &self.kernel {
+            poll.registry().register(source, token, mio::Interest::READABLE | mio::Interest::WRITABLE)?;
+        }
         let file = FileEvent {
             generation,
             in_use: true,
@@ -103,8 +112,10 @@ impl<P: Copy> EventLoop<P> {
 
     /// Forgets a file. Its id is dead afterwards.
     pub fn remove_file(&mut self, id: FileId, source: &mut impl Source) {
-        // A descriptor that the kernel has dropped already is as good as removed.
-        let _ = self.poll.registry().deregister(source);
+        if let Some((poll, _)) = &self.kernel {
+            // A descriptor that the kernel has dropped already is as good as removed.
+            let _ = poll.registry().deregister(source);
+        }
         if let Some(file) = self.file_mut(id) {
             file.generation = file.generation.wrapping_add(1);
             file.in_use = false;
@@ -181,15 +192,17 @@ impl<P: Copy> EventLoop<P> {
     /// Waits for events (not longer than until the next time event; not at all where a file is on the ready list) and
     /// puts what has fired into `fired`: files first, in the order of the kernel, then times.
     pub fn poll(&mut self, clock: &Clock, fired: &mut Vec<Fired<P>>) -> io::Result<()> {
-        let next = self.times.iter().map(|time| time.when_us).min();
         let timeout = if self.ready.is_empty() {
-            next.map(|when| Duration::from_micros(when.saturating_sub(clock.monotonic_us())))
+            self.next_time_us().map(|when| Duration::from_micros(when.saturating_sub(clock.monotonic_us())))
         } else {
             Some(Duration::ZERO)
         };
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
-            other => other?,
+        match &mut self.kernel {
+            Some((poll, events)) => match poll.poll(events, timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+                other => other?,
+            },
+            None => self.call_all_ready(),
         }
         self.note_edges();
         self.fire_files(fired);
@@ -197,8 +210,21 @@ impl<P: Copy> EventLoop<P> {
         Ok(())
     }
 
+    /// In a simulation any file may have become ready.
+    fn call_all_ready(&mut self) {
+        for index in 0..self.files.len() as u32 {
+            let file = &mut self.files[index as usize];
+            file.can_read = file.in_use;
+            file.can_write = file.in_use;
+            if file.in_use {
+                self.remember_if_ready(index);
+            }
+        }
+    }
+
     fn note_edges(&mut self) {
-        for event in &self.events {
+        let Some((_, events)) = &self.kernel else { return };
+        for event in events {
             let Token(token) = event.token();
             let (index, generation) = (token as u32, (token >> 32) as u32);
             let file = &mut self.files[index as usize];

@@ -1,7 +1,8 @@
 //! The event loop and what it listens to. It knows no procedure of the server: it is generic over them.
 
 pub mod event_loop;
+pub mod simulated;
 pub mod transport;
 
 pub use event_loop::{EventLoop, FileId, Fired, Interest};
-pub use transport::{Listener, Transport};
+pub use transport::{Listener, Network, Transport};

@@ -1,5 +1,7 @@
-//! The door to the network: a connection or a listener, over TCP or a Unix socket (= connection.c).
+//! The door to the network: a connection or a listener, over TCP or a Unix socket (= connection.c), or in the hands of
+//! a simulation.
 
+use super::simulated::{SimulatedListener, SimulatedNetwork, SimulatedStream};
 use crate::base::net;
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -17,17 +19,38 @@ pub enum Transport {
     Unix(UnixStream),
     /// The end of a pipe that a child of ours writes to.
     Pipe(OwnedFd),
+    /// In a simulation.
+    Simulated(SimulatedStream),
+}
+
+/// Where connections are made to.
+#[derive(Clone, Debug, Default)]
+pub enum Network {
+    /// The operating system's network.
+    #[default]
+    System,
+    /// One that a simulation carries the bytes of.
+    Simulated(SimulatedNetwork),
+}
+
+impl Network {
+    /// Begins to connect; the outcome shows when the connection becomes writable, in `connect_result`.
+    pub fn connect(&self, address: SocketAddr) -> io::Result<Transport> {
+        match self {
+            Network::System => TcpStream::connect(address).map(Transport::Tcp),
+            Network::Simulated(network) => network.connect(address).map(Transport::Simulated),
+        }
+    }
 }
 
 impl Transport {
-    /// Begins to connect; the outcome shows when the connection becomes writable, in `connect_result`.
-    pub fn connect(address: SocketAddr) -> io::Result<Transport> {
-        TcpStream::connect(address).map(Transport::Tcp)
-    }
-
     /// How a connection attempt ended.
-    pub fn connect_result(&self) -> io::Result<()> {
-        let Transport::Tcp(stream) = self else { return Ok(()) };
+    pub fn connect_result(&mut self) -> io::Result<()> {
+        let stream = match self {
+            Transport::Tcp(stream) => stream,
+            Transport::Simulated(stream) => return stream.connect_result(),
+            Transport::Unix(_) | Transport::Pipe(_) => return Ok(()),
+        };
         match stream.take_error()? {
             Some(error) => Err(error),
             None => stream.peer_addr().map(drop),
@@ -37,7 +60,10 @@ impl Transport {
     /// Reads once into the spare capacity of `buffer`; 0 means that the peer has closed.
     #[inline]
     pub fn read(&mut self, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
-        net::read_spare(self.as_raw_fd(), buffer, max)
+        match self {
+            Transport::Simulated(stream) => stream.read(buffer, max),
+            _ => net::read_spare(self.as_raw_fd(), buffer, max),
+        }
     }
 
     /// Writes as much as the kernel takes now.
@@ -46,6 +72,7 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => stream.write(bytes),
             Transport::Unix(stream) => stream.write(bytes),
+            Transport::Simulated(stream) => stream.write(bytes),
             Transport::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
@@ -55,6 +82,7 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => stream.write_vectored(slices),
             Transport::Unix(stream) => stream.write_vectored(slices),
+            Transport::Simulated(stream) => stream.write(slices.first().map_or(&[], |slice| slice)),
             Transport::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
@@ -63,6 +91,7 @@ impl Transport {
     pub fn peer_name(&self, unix_path: &str) -> String {
         match self {
             Transport::Tcp(stream) => stream.peer_addr().map_or_else(|_| "?:0".into(), show_address),
+            Transport::Simulated(stream) => show_address(stream.peer()),
             _ => format!("{unix_path}:0"),
         }
     }
@@ -79,22 +108,27 @@ impl Transport {
     pub fn peer_ip(&self) -> Option<std::net::IpAddr> {
         match self {
             Transport::Tcp(stream) => stream.peer_addr().ok().map(|address| address.ip()),
+            Transport::Simulated(stream) => Some(stream.peer().ip()),
             _ => None,
         }
     }
 
     /// Whether this is TCP.
     pub fn is_tcp(&self) -> bool {
-        matches!(self, Transport::Tcp(_))
+        matches!(self, Transport::Tcp(_) | Transport::Simulated(_))
     }
 
     /// Ends the connection for both sides at once, even if a child of ours still holds a copy of the descriptor.
-    pub fn shutdown(&self) {
+    pub fn shutdown(&mut self) {
         // A connection that the peer has reset is over already.
         let _ = match self {
             Transport::Tcp(stream) => stream.shutdown(Shutdown::Both),
             Transport::Unix(stream) => stream.shutdown(Shutdown::Both),
             Transport::Pipe(_) => Ok(()),
+            Transport::Simulated(stream) => {
+                stream.shutdown();
+                Ok(())
+            }
         };
     }
 
@@ -120,6 +154,7 @@ impl AsRawFd for Transport {
             Transport::Tcp(stream) => stream.as_raw_fd(),
             Transport::Unix(stream) => stream.as_raw_fd(),
             Transport::Pipe(fd) => fd.as_raw_fd(),
+            Transport::Simulated(_) => -1,
         }
     }
 }
@@ -127,11 +162,13 @@ impl AsRawFd for Transport {
 /// Hands each call of `Source` to whatever the enum holds.
 macro_rules! delegate_source {
     ($type:ident { $($variant:ident),+ } $($pipe:ident)?) => {
+        // What is simulated is ready whenever the simulation takes a turn, and is known to no kernel.
         impl Source for $type {
             fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
                 match self {
                     $($type::$variant(source) => source.register(registry, token, interest),)+
                     $($type::$pipe(fd) => mio::unix::SourceFd(&fd.as_raw_fd()).register(registry, token, interest),)?
+                    $type::Simulated(_) => Ok(()),
                 }
             }
 
@@ -139,6 +176,7 @@ macro_rules! delegate_source {
                 match self {
                     $($type::$variant(source) => source.reregister(registry, token, interest),)+
                     $($type::$pipe(fd) => mio::unix::SourceFd(&fd.as_raw_fd()).reregister(registry, token, interest),)?
+                    $type::Simulated(_) => Ok(()),
                 }
             }
 
@@ -146,6 +184,7 @@ macro_rules! delegate_source {
                 match self {
                     $($type::$variant(source) => source.deregister(registry),)+
                     $($type::$pipe(fd) => mio::unix::SourceFd(&fd.as_raw_fd()).deregister(registry),)?
+                    $type::Simulated(_) => Ok(()),
                 }
             }
         }
@@ -162,6 +201,8 @@ pub enum Listener {
     Tcp(TcpListener),
     /// At a path.
     Unix(UnixListener),
+    /// In a simulation.
+    Simulated(SimulatedListener),
 }
 
 impl Listener {
@@ -180,6 +221,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => listener.accept().map(|(stream, _)| Transport::Tcp(stream)),
             Listener::Unix(listener) => listener.accept().map(|(stream, _)| Transport::Unix(stream)),
+            Listener::Simulated(listener) => listener.accept().map(Transport::Simulated),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! WaitBgsaveStart → WaitBgsaveEnd ───────────→ Online        diskless: the child's bytes pass through a pipe
 //! ```
 
-use std::fs::File;
+use crate::base::disk::DiskFile;
 
 /// Where a replica stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl ReplicaStage {
 #[derive(Debug)]
 pub struct BulkTransfer {
     /// The file; each replica reads its own descriptor.
-    pub file: File,
+    pub file: DiskFile,
     /// How long it is.
     pub size: u64,
     /// How much of it has been read.

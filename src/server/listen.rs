@@ -67,7 +67,8 @@ impl Server {
         Ok(listeners)
     }
 
-    fn add_listener(&mut self, mut listener: Listener) -> io::Result<()> {
+    /// Takes connections from this listener, too.
+    pub fn add_listener(&mut self, mut listener: Listener) -> io::Result<()> {
         let file = self.event_loop.add_file(&mut listener)?;
         let procedure = Procedure::AcceptHandler(self.listeners.len());
         self.event_loop.create_file_event(file, Interest::Readable, procedure);
@@ -90,7 +91,7 @@ impl Server {
         let mut unix = Vec::new();
         for mut waiting in old {
             match waiting.listener {
-                Listener::Unix(_) => unix.push(waiting),
+                Listener::Unix(_) | Listener::Simulated(_) => unix.push(waiting),
                 Listener::Tcp(_) => self.event_loop.remove_file(waiting.file, &mut waiting.listener),
             }
         }

@@ -2,10 +2,10 @@
 
 use super::{Procedure, Server};
 use crate::base::clock::Clock;
+use crate::base::disk::{Disk, DiskFile};
 use crate::persist::load::{SnapshotInfo, Staged, StagingOptions, StagingSink};
 use crate::persist::rdb::{ErrorKind, Loader, RdbError};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// How much of the file is read at once.
@@ -41,7 +41,7 @@ pub struct LoadJob {
 
 enum Source {
     /// A file of ours, read a slice at a time.
-    File { file: File, path: PathBuf },
+    File { file: DiskFile, path: PathBuf },
     /// A socket that pushes.
     Socket,
 }
@@ -116,23 +116,24 @@ impl LoadJob {
     }
 
     /// Loads from the file for a while; `true` at its end.
-    fn load_some(&mut self, clock: &Clock, key_delay_us: i32) -> Result<bool, LoadFailure> {
+    fn load_some(&mut self, clock: &Clock, disk: &Disk, key_delay_us: i32) -> Result<bool, LoadFailure> {
         let start = clock.monotonic_us();
         let mut chunk = vec![0; if key_delay_us > 0 { SLOW_CHUNK } else { CHUNK }];
         loop {
             let Source::File { file, path } = &mut self.source else { return Ok(true) };
-            let got = file
-                .read(&mut chunk)
+            let got = disk
+                .read(file, &mut chunk)
                 .map_err(|error| LoadFailure::Reading(format!("reading {}: {error}", path.display())))?;
             let keys = self.keys();
             self.feed(&chunk[..got]).map_err(LoadFailure::Unsound)?;
             if key_delay_us > 0 {
-                std::thread::sleep(std::time::Duration::from_micros(key_delay_us as u64 * (self.keys() - keys)));
+                clock.sleep_us(key_delay_us as u64 * (self.keys() - keys));
             }
             if got == 0 || self.is_done() {
                 return Ok(true);
             }
-            if clock.monotonic_us() - start > SLICE_US {
+            // A simulated clock stands still while we work: there every chunk is a slice.
+            if clock.monotonic_us() - start > SLICE_US || matches!(clock, Clock::Simulated(_)) {
                 return Ok(false);
             }
         }
@@ -154,8 +155,8 @@ impl Server {
 
     /// Begins to load a file in slices.
     pub fn begin_load(&mut self, path: &Path, reason: LoadReason) -> io::Result<()> {
-        let file = File::open(path)?;
-        let total = file.metadata()?.len();
+        let file = self.disk.open(path)?;
+        let total = self.disk.len(&file)?;
         let job = LoadJob::new(self, reason, Source::File { file, path: path.to_path_buf() }, total);
         log::info!("Loading DB in memory from {}", path.display());
         self.loading = Some(Box::new(job));
@@ -173,7 +174,7 @@ impl Server {
     pub(super) fn load_slice(&mut self) {
         self.update_time();
         let Some(job) = &mut self.loading else { return };
-        match job.load_some(&self.clock, self.config.key_load_delay) {
+        match job.load_some(&self.clock, &self.disk, self.config.key_load_delay) {
             Ok(false) => self.event_loop.create_time_event(&self.clock, 0, Procedure::LoadSlice),
             Ok(true) => self.end_load(),
             Err(failure) => self.load_failed(&failure),

@@ -5,6 +5,7 @@
 //! `repl_replica` (the two ends of replication), `cron` (time), `admin/` (commands about the house).
 
 pub mod admin;
+pub mod child;
 pub mod client;
 pub mod cron;
 pub mod dispatch;
@@ -24,14 +25,16 @@ pub use crate::base::clock::ticks;
 pub use client::{Client, ClientId, Clients};
 
 use crate::base::clock::Clock;
+use crate::base::disk::Disk;
 use crate::base::rng::Rng;
 use crate::commands::ctx::Limits;
 use crate::commands::effects::Effects;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
-use crate::reactor::{EventLoop, Fired};
+use crate::reactor::{EventLoop, Fired, Network};
 use crate::resp::request::Batch;
 use crate::types::CollectionLimits;
+use child::Children;
 use loading::LoadJob;
 use repl_master::Repl;
 use snapshot::Snapshot;
@@ -64,6 +67,36 @@ pub enum Procedure {
     ServerCron,
 }
 
+/// The doors through which the outside comes in: time, chance, files, connections, children, events.
+pub struct Doors {
+    /// Time.
+    pub clock: Clock,
+    /// Chance.
+    pub rng: Rng,
+    /// Files.
+    pub disk: Disk,
+    /// Connections that we make.
+    pub network: Network,
+    /// Children.
+    pub children: Children,
+    /// Events.
+    pub event_loop: EventLoop<Procedure>,
+}
+
+impl Doors {
+    /// Those of the operating system.
+    pub fn system() -> io::Result<Doors> {
+        Ok(Doors {
+            clock: Clock::System,
+            rng: Rng::from_os(),
+            disk: Disk::System,
+            network: Network::System,
+            children: Children::System,
+            event_loop: EventLoop::new(1024)?,
+        })
+    }
+}
+
 /// The server.
 pub struct Server {
     /// The settings.
@@ -72,6 +105,12 @@ pub struct Server {
     pub clock: Clock,
     /// Where chance comes from.
     pub rng: Rng,
+    /// Where files are.
+    pub disk: Disk,
+    /// Where connections are made to.
+    pub network: Network,
+    /// Where children come from.
+    pub children: Children,
     /// The reactor.
     pub event_loop: EventLoop<Procedure>,
     /// The sockets that take connections.
@@ -132,14 +171,23 @@ pub struct Server {
 impl Server {
     /// A server with these settings, listening, its data not loaded yet.
     pub fn new(config: Config) -> io::Result<Self> {
-        let clock = Clock::System;
-        let mut rng = Rng::from_os();
+        let mut server = Self::behind(Doors::system()?, config)?;
+        server.listen()?;
+        Ok(server)
+    }
+
+    /// The same behind doors of the caller's choice, and not listening.
+    pub fn behind(doors: Doors, config: Config) -> io::Result<Self> {
+        let Doors { clock, mut rng, disk, network, children, event_loop } = doors;
         let keys = Keyspace::new(config.databases as usize, Rng::new(rng.next_u64()));
         let run_id = String::from_utf8_lossy(&rng.hex::<40>()).into_owned();
         let repl = Repl::new(&config, &mut rng);
         let now = clock.unix_ms();
         let mut server = Server {
-            event_loop: EventLoop::new(1024)?,
+            event_loop,
+            disk,
+            network,
+            children,
             listeners: Vec::new(),
             accept_again: false,
             clients: Clients::default(),
@@ -178,7 +226,6 @@ impl Server {
         server.apply_limits();
         server.update_time();
         server.update_calm();
-        server.listen()?;
         server.stats.startup_memory = crate::base::memory::used_memory();
         server.event_loop.create_time_event(&server.clock, 1, Procedure::ServerCron);
         Ok(server)
@@ -213,25 +260,35 @@ impl Server {
     pub fn run(&mut self) -> i32 {
         let mut fired = Vec::new();
         loop {
-            self.before_sleep();
-            if let Some(code) = self.exit_code {
-                return code;
-            }
-            fired.clear();
-            if let Err(error) = self.event_loop.poll(&self.clock, &mut fired) {
-                log::error!("Waiting for events: {error}");
-                return 1;
-            }
-            let start = ticks();
-            for &event in &fired {
-                match event {
-                    Fired::File(_, procedure) | Fired::Time(procedure) => self.dispatch(procedure),
+            match self.turn(&mut fired) {
+                Ok(None) => {}
+                Ok(Some(code)) => return code,
+                Err(error) => {
+                    log::error!("Waiting for events: {error}");
+                    return 1;
                 }
             }
-            self.event_loop.settle();
-            let turn = ticks().wrapping_sub(start) as f64 / self.ticks_per_us;
-            self.stats.note_turn(turn as u64);
         }
+    }
+
+    /// One turn of the loop: what is due before it sleeps, sleep, events. Returns the exit code once there is one.
+    pub fn turn(&mut self, fired: &mut Vec<Fired<Procedure>>) -> io::Result<Option<i32>> {
+        self.before_sleep();
+        if self.exit_code.is_some() {
+            return Ok(self.exit_code);
+        }
+        fired.clear();
+        self.event_loop.poll(&self.clock, fired)?;
+        let start = ticks();
+        for &event in &*fired {
+            match event {
+                Fired::File(_, procedure) | Fired::Time(procedure) => self.dispatch(procedure),
+            }
+        }
+        self.event_loop.settle();
+        let turn = ticks().wrapping_sub(start) as f64 / self.ticks_per_us;
+        self.stats.note_turn(turn as u64);
+        Ok(None)
     }
 
     /// The list of all doors.
@@ -276,6 +333,9 @@ impl Server {
 
 /// Compares the processor's counter with the clock for a fifth of a millisecond; cron refines it later.
 fn measure_ticks(clock: &Clock) -> f64 {
+    if let Clock::Simulated(_) = clock {
+        return 1.0;
+    }
     let (start_us, start_ticks) = (clock.monotonic_us(), ticks());
     loop {
         let elapsed = clock.monotonic_us() - start_us;

@@ -4,7 +4,6 @@ use super::client::{Client, ClientId};
 use super::repl_replica::MasterLink;
 use super::snapshot::SnapshotTarget;
 use super::{Procedure, Server};
-use crate::base::net;
 use crate::base::rng::Rng;
 use crate::commands::CommandError;
 use crate::config::Config;
@@ -13,9 +12,7 @@ use crate::replication::log::{ReplicationLog, Whereabouts};
 use crate::replication::master::{BulkTransfer, Replica, ReplicaStage};
 use crate::resp::reply::encode_command;
 use crate::resp::request::Argv;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::AsRawFd;
+use std::io;
 
 /// How much of a snapshot file is read at once.
 const BULK_CHUNK: usize = 256 * 1024;
@@ -410,8 +407,8 @@ impl Server {
     }
 
     fn begin_bulk(&mut self, id: ClientId) -> io::Result<()> {
-        let file = File::open(self.rdb_path())?;
-        let size = file.metadata()?.len();
+        let file = self.disk.open(&self.rdb_path())?;
+        let size = self.disk.len(&file)?;
         if let Some(replica) = self.replica_of_mut(id) {
             replica.stage = ReplicaStage::SendBulk;
             let pending = format!("${size}\r\n").into_bytes();
@@ -467,7 +464,7 @@ impl Server {
             }
             bulk.sent = 0;
             bulk.pending.resize((bulk.size - bulk.read).min(BULK_CHUNK as u64) as usize, 0);
-            let got = bulk.file.read(&mut bulk.pending)?;
+            let got = self.disk.read(&mut bulk.file, &mut bulk.pending)?;
             if got == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -553,7 +550,7 @@ impl Server {
         loop {
             let Some(pipe) = &mut self.snapshot.pipe else { return };
             pipe.chunk.clear();
-            match net::read_spare(pipe.transport.as_raw_fd(), &mut pipe.chunk, usize::MAX) {
+            match pipe.transport.read(&mut pipe.chunk, usize::MAX) {
                 Ok(0) => return self.snapshot_pipe_ended(),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

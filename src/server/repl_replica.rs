@@ -8,6 +8,7 @@ use super::client::{Client, ClientId};
 use super::loading::{LoadJob, LoadReason};
 use super::repl_master::new_replid;
 use super::{Procedure, Server, logging};
+use crate::base::disk::{Disk, DiskFile};
 use crate::commands::CommandError;
 use crate::commands::ctx::{integer, is_option};
 use crate::config::ReplDisklessLoad;
@@ -17,8 +18,7 @@ use crate::reactor::{FileId, Interest, Transport};
 use crate::replication::replica::{Framing, Introduction, LinkStage, Step, parse_framing};
 use crate::resp::reply::encode_command;
 use crate::resp::request::Argv;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 
@@ -40,7 +40,7 @@ enum Destination {
     /// Nothing has come yet.
     Undecided,
     /// A file, verified on its way.
-    Disk { file: File, path: PathBuf, verifier: Box<Verifier> },
+    Disk { file: DiskFile, path: PathBuf, verifier: Box<Verifier> },
     /// Data beside the data we hold.
     Memory(Box<LoadJob>),
 }
@@ -200,7 +200,8 @@ impl Server {
             self.event_loop.remove_file(file, &mut transport);
         }
         if let Some(Transfer { destination: Destination::Disk { path, .. }, .. }) = self.repl.link.transfer.take() {
-            let _ = std::fs::remove_file(path);
+            // What is left of it is of no use to anybody.
+            let _ = self.disk.remove(&path);
         }
         self.repl.link.input.clear();
     }
@@ -221,7 +222,7 @@ impl Server {
         let connected = (host.as_str(), port)
             .to_socket_addrs()
             .and_then(|mut found| found.next().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
-            .and_then(Transport::connect);
+            .and_then(|address| self.network.connect(address));
         let registered = connected.and_then(|mut transport| {
             let file = self.event_loop.add_file(&mut transport)?;
             Ok((transport, file))
@@ -423,7 +424,7 @@ impl Server {
         }
         let input = std::mem::take(&mut self.repl.link.input);
         let Some(transfer) = &mut self.repl.link.transfer else { return };
-        match transfer.take(&input) {
+        match transfer.take(&input, &mut self.disk) {
             Ok(None) => {}
             Ok(Some(used)) => {
                 self.repl.link.input = input[used..].to_vec();
@@ -458,7 +459,7 @@ impl Server {
         } else {
             let pid = crate::base::process::pid();
             let path = self.config.dir.join(format!("temp-{}.{pid}.rdb", self.keys.now / 1000));
-            let file = File::options().write(true).create_new(true).open(&path)?;
+            let file = self.disk.create_new(&path)?;
             Destination::Disk { file, path, verifier: Box::new(Verifier::new(!self.config.rdbchecksum)) }
         };
         if let Some(transfer) = &mut self.repl.link.transfer {
@@ -490,15 +491,13 @@ impl Server {
     }
 
     /// The file is verified: the old data goes, and the new is loaded in slices.
-    fn load_transferred(&mut self, file: File, path: PathBuf) {
+    fn load_transferred(&mut self, file: DiskFile, path: PathBuf) {
         self.leave_old_history();
-        let saved = file.sync_all().and_then(|()| std::fs::rename(&path, self.rdb_path()));
+        let place = self.rdb_path();
+        let saved = self.disk.sync(&file).and_then(|()| self.disk.rename(&path, &place));
         if let Err(error) = saved {
-            let _ = std::fs::remove_file(&path);
-            return self.link_failed(&format!(
-                "Failed trying to rename the temp DB into {}: {error}",
-                self.rdb_path().display()
-            ));
+            let _ = self.disk.remove(&path);
+            return self.link_failed(&format!("Failed trying to rename the temp DB into {}: {error}", place.display()));
         }
         log::info!("MASTER <-> REPLICA sync: Flushing old data");
         self.repl.data_is_known = false;
@@ -726,14 +725,14 @@ impl Server {
 
 impl Transfer {
     /// Takes bytes in. Returns how many belong to the snapshot once it is complete, `None` while more must come.
-    fn take(&mut self, bytes: &[u8]) -> Result<Option<usize>, String> {
+    fn take(&mut self, bytes: &[u8], disk: &mut Disk) -> Result<Option<usize>, String> {
         let ours = match self.framing {
             Some(Framing::Length(total)) => bytes.len().min((total - self.received) as usize),
             _ => bytes.len(),
         };
         let mut used = 0;
         if !self.is_done() {
-            used = self.feed(&bytes[..ours])?;
+            used = self.feed(&bytes[..ours], disk)?;
         }
         let (complete, taken) = match &self.framing {
             Some(Framing::Length(total)) => {
@@ -767,13 +766,13 @@ impl Transfer {
     }
 
     /// Hands bytes to the destination; returns how many of them the snapshot had.
-    fn feed(&mut self, bytes: &[u8]) -> Result<usize, String> {
+    fn feed(&mut self, bytes: &[u8], disk: &mut Disk) -> Result<usize, String> {
         match &mut self.destination {
             Destination::Undecided => Ok(0),
             Destination::Memory(job) => job.feed(bytes).map_err(|error| error.to_string()),
             Destination::Disk { file, verifier, .. } => {
                 let used = verifier.feed(bytes).map_err(|error| error.to_string())?;
-                file.write_all(&bytes[..used]).map_err(|error| format!("writing the temp file: {error}"))?;
+                disk.write_all(file, &bytes[..used]).map_err(|error| format!("writing the temp file: {error}"))?;
                 Ok(used)
             }
         }

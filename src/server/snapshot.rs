@@ -1,12 +1,14 @@
 //! Snapshots: in the foreground, by a forked child to a file, or by one to a pipe for replicas (= rdbSave* of rdb.c).
 
+use super::child::Children;
 use super::{Procedure, Server, logging};
+use crate::base::clock::Clock;
 use crate::base::process::{self, Exit, Fork, Pid};
 use crate::base::{memory, net};
 use crate::persist::snapshot::{SnapshotOptions, save_to_file, standard_aux, temp_file, write_snapshot};
 use crate::reactor::{FileId, Interest, Transport};
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// A chunk of a diskless snapshot on its way from the child to the replicas.
@@ -126,7 +128,7 @@ impl Server {
             checksum: self.config.rdbchecksum,
             incremental_fsync: self.config.rdb_save_incremental_fsync,
             key_delay_us: self.config.rdb_key_save_delay,
-            aux: standard_aux(point, self.keys.now / 1000, memory::used_memory() as u64),
+            aux: standard_aux(point, self.keys.now / 1000, self.used_memory() as u64),
             functions: Vec::new(),
         }
     }
@@ -136,7 +138,7 @@ impl Server {
         self.snapshot.saves += 1;
         let options = self.snapshot_options();
         let name = self.config.dbfilename.display().to_string();
-        let outcome = save_to_file(&self.keys, &self.config.dir, &name, &options);
+        let outcome = save_to_file(&mut self.disk, &self.keys, &self.config.dir, &name, &options);
         match &outcome {
             Ok(_) => {
                 log::info!("DB saved on disk");
@@ -163,6 +165,9 @@ impl Server {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
         self.snapshot.saves += u64::from(target != SnapshotTarget::Pipe);
+        if let Children::Simulated(_) = self.children {
+            return self.bear_simulated_child(target);
+        }
         let (info_out, info_in) = net::pipe()?;
         let data = if target == SnapshotTarget::Pipe { Some(net::pipe()?) } else { None };
         let marker = self.rng.hex::<40>();
@@ -177,8 +182,33 @@ impl Server {
                 self.stats.latest_fork_us = self.clock.monotonic_us() - start;
                 self.stats.total_forks += 1;
                 drop(info_in);
-                self.adopt_child(pid, target, info_out, data.map(|(end, _)| end))
+                self.adopt_child(pid, target, Transport::Pipe(info_out), data.map(|(end, _)| Transport::Pipe(end)))
             }
+        }
+    }
+
+    /// In a simulation the snapshot is taken at once, and its way out is the simulation's affair.
+    fn bear_simulated_child(&mut self, target: SnapshotTarget) -> io::Result<()> {
+        let (options, mut snapshot) = (self.snapshot_options(), Vec::new());
+        let piped = target == SnapshotTarget::Pipe;
+        let marker = self.rng.hex::<40>();
+        if piped {
+            snapshot.extend_from_slice(&[b"$EOF:".as_slice(), &marker, b"\r\n"].concat());
+        }
+        write_snapshot(&self.keys, &mut snapshot, &options)?;
+        if piped {
+            snapshot.extend_from_slice(&marker);
+        }
+        let Children::Simulated(children) = &mut self.children else { return Ok(()) };
+        let (pid, info, data) = children.bear(snapshot, piped);
+        self.adopt_child(pid, target, info, data)
+    }
+
+    /// The memory in use, in bytes; 0 in a simulation, where nothing may differ from run to run.
+    fn used_memory(&self) -> usize {
+        match self.clock {
+            Clock::System => memory::used_memory(),
+            Clock::Simulated(_) => 0,
         }
     }
 
@@ -186,16 +216,14 @@ impl Server {
         &mut self,
         pid: Pid,
         target: SnapshotTarget,
-        info: OwnedFd,
-        data: Option<OwnedFd>,
+        mut info: Transport,
+        data: Option<Transport>,
     ) -> io::Result<()> {
         let what = if target == SnapshotTarget::Pipe { "RDB transfer" } else { "saving" };
         log::info!("Background {what} started by pid {pid}");
-        let mut info = Transport::Pipe(info);
         let info_file = self.event_loop.add_file(&mut info)?;
         self.event_loop.create_file_event(info_file, Interest::Readable, Procedure::ReadChildInfo);
-        if let Some(data) = data {
-            let mut transport = Transport::Pipe(data);
+        if let Some(mut transport) = data {
             let file = self.event_loop.add_file(&mut transport)?;
             self.event_loop.create_file_event(file, Interest::Readable, Procedure::ReadSnapshotPipe);
             self.snapshot.pipe = Some(SnapshotPipe { transport, file, chunk: Vec::with_capacity(PIPE_CHUNK) });
@@ -229,7 +257,7 @@ impl Server {
             (SnapshotTarget::Pipe, Some(end)) => self.snapshot_to_pipe(end, marker, &options),
             _ => {
                 let name = self.config.dbfilename.display().to_string();
-                save_to_file(&self.keys, &self.config.dir, &name, &options).map(drop)
+                save_to_file(&mut self.disk, &self.keys, &self.config.dir, &name, &options).map(drop)
             }
         };
         let copied = process::private_dirty_bytes();
@@ -257,7 +285,7 @@ impl Server {
         let Some(child) = &mut self.snapshot.child else { return };
         let (transport, file) = &mut child.info;
         child.told.reserve(64);
-        match net::read_spare(transport.as_raw_fd(), &mut child.told, 64) {
+        match transport.read(&mut child.told, 64) {
             Ok(0) => {}
             Ok(_) => return,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -277,7 +305,7 @@ impl Server {
     /// Takes note of the end of a child that has closed its pipe, so this hardly waits.
     pub(super) fn await_child_end(&mut self) {
         if let Some(child) = &self.snapshot.child {
-            let exit = process::wait_child(child.pid);
+            let exit = self.children.wait(child.pid);
             self.child_ended(exit.unwrap_or(Exit::Code(1)));
         }
     }
@@ -289,7 +317,7 @@ impl Server {
             return;
         }
         let pid = child.pid;
-        while let Some((ended, exit)) = process::wait_child_nonblocking() {
+        while let Some((ended, exit)) = self.children.wait_nonblocking() {
             if ended == pid {
                 return self.child_ended(exit);
             }
@@ -301,7 +329,7 @@ impl Server {
         let Some(mut child) = self.snapshot.child.take() else { return };
         // Its last words, if they were not read yet.
         child.told.reserve(64);
-        let _ = net::read_spare(child.info.0.as_raw_fd(), &mut child.told, 64);
+        let _ = child.info.0.read(&mut child.told, 64);
         self.event_loop.remove_file(child.info.1, &mut child.info.0);
         let took_ms = self.clock.unix_ms() - child.started_ms;
         self.snapshot.last_child_seconds = took_ms / 1000;
@@ -353,8 +381,9 @@ impl Server {
         self.update_slaves_waiting_bgsave(exit == Exit::Code(0), false);
     }
 
-    fn remove_temp_of(&self, pid: Pid) {
-        let _ = std::fs::remove_file(temp_file(&self.config.dir, pid as u32));
+    fn remove_temp_of(&mut self, pid: Pid) {
+        // It may have died before it made one.
+        let _ = self.disk.remove(&temp_file(&self.config.dir, pid as u32));
     }
 
     /// Closes the pipe of a diskless snapshot.
@@ -370,8 +399,8 @@ impl Server {
         if let Some(child) = &self.snapshot.child {
             let pid = child.pid;
             log::info!("Killing running RDB child: {pid}");
-            if process::kill(pid, process::SIGUSR1).is_ok() {
-                let exit = process::wait_child(pid);
+            if self.children.kill(pid, process::SIGUSR1).is_ok() {
+                let exit = self.children.wait(pid);
                 self.child_ended(exit.unwrap_or(Exit::Signal(process::SIGUSR1)));
             }
         }

@@ -16,7 +16,6 @@ use crate::resp::request::Argv;
 use crate::server::repl_master::new_replid;
 use crate::server::table::HouseFn;
 use crate::server::{ClientId, Server};
-use std::time::Duration;
 
 type Done = Result<(), CommandError>;
 
@@ -247,7 +246,7 @@ fn set_active_expire(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done 
 
 fn sleep(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let seconds = crate::base::numbers::parse_f64(argv.at(2)).unwrap_or(0.0);
-    std::thread::sleep(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default());
+    server.clock.sleep_us((seconds.max(0.0) * 1e6) as u64);
     answer(server, id, Reply::ok)
 }
 

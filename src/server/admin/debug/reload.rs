@@ -65,10 +65,10 @@ fn load(server: &Server, replace_duplicates: bool) -> Result<Staged, LoadError> 
         replace_duplicates,
         discard_expired_before: (!server.repl.is_replica()).then_some(server.keys.now),
         access_clock: server.keys.access_clock,
-        snapshot_bytes: std::fs::metadata(&path).ok().map(|data| data.len()),
+        snapshot_bytes: server.disk.open(&path).and_then(|file| server.disk.len(&file)).ok(),
         ..StagingOptions::new(server.keys.database_count())
     });
-    load_file(&path, &options, &mut sink)?;
+    load_file(&server.disk, &path, &options, &mut sink)?;
     Ok(sink.finish()?)
 }
 
