@@ -9,6 +9,7 @@ use super::rng::Rng;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Where files are.
@@ -35,11 +36,24 @@ pub enum DiskFile {
     },
 }
 
+impl DiskFile {
+    /// Another handle on the same file, whatever becomes of its name.
+    pub fn another(&self) -> io::Result<DiskFile> {
+        match self {
+            DiskFile::System(file) => file.try_clone().map(DiskFile::System),
+            DiskFile::Simulated { number, .. } => Ok(DiskFile::Simulated { number: *number, position: 0 }),
+        }
+    }
+}
+
 impl Disk {
-    /// Makes a file, or empties the one there is.
+    /// Makes a file to write and read, or empties the one there is.
     pub fn create(&mut self, path: &Path) -> io::Result<DiskFile> {
         match self {
-            Disk::System => File::create(path).map(DiskFile::System),
+            Disk::System => {
+                let mut how = File::options();
+                how.read(true).write(true).create(true).truncate(true).open(path).map(DiskFile::System)
+            }
             Disk::Simulated(disk) => Ok(disk.create(path)),
         }
     }
@@ -86,6 +100,16 @@ impl Disk {
                 Ok(count)
             }
             (Disk::System, DiskFile::Simulated { .. }) => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Reads once from a place in the file, whatever was read before; 0 is the end of the file.
+    pub fn read_at(&self, file: &DiskFile, place: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match file {
+            DiskFile::System(file) => file.read_at(buffer, place),
+            DiskFile::Simulated { number, .. } => {
+                self.read(&mut DiskFile::Simulated { number: *number, position: place as usize }, buffer)
+            }
         }
     }
 
@@ -271,6 +295,9 @@ mod tests {
                 read.push(buffer[..count].to_vec());
             }
             let len = disk.len(&file).unwrap();
+            let again_from = file.another().unwrap();
+            let count = disk.read_at(&again_from, 6, &mut buffer).unwrap();
+            read.push(buffer[..count].to_vec());
             disk.create(&b).unwrap();
             let emptied = disk.len(&disk.open(&b).unwrap()).unwrap();
             disk.remove(&b).unwrap();

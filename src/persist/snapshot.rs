@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::base::clock::Clock;
-use crate::base::disk::{Disk, DiskWriter};
+use crate::base::disk::{Disk, DiskFile, DiskWriter};
 use crate::keyspace::Keyspace;
 use crate::types::table::TableEntry;
 
@@ -103,29 +103,45 @@ pub fn save_to_file(
     name: &str,
     options: &SnapshotOptions,
 ) -> io::Result<SnapshotSummary> {
-    let temp = temp_file(dir, std::process::id());
-    let result = write_file(disk, keys, &temp, options).and_then(|summary| {
-        disk.rename(&temp, &dir.join(name))?;
-        disk.sync_directory(dir)?;
+    let temp = temp_file(dir, &std::process::id().to_string());
+    let mut file = disk.create(&temp)?;
+    save_into(disk, keys, (&mut file, &temp), &dir.join(name), options)
+}
+
+/// Writes a snapshot into a file that was made for it, and gives it its name once it is whole.
+pub fn save_into(
+    disk: &mut Disk,
+    keys: &Keyspace,
+    (file, temp): (&mut DiskFile, &Path),
+    place: &Path,
+    options: &SnapshotOptions,
+) -> io::Result<SnapshotSummary> {
+    let result = write_file(disk, keys, file, options).and_then(|summary| {
+        disk.rename(temp, place)?;
+        disk.sync_directory(place.parent().unwrap_or(Path::new(".")))?;
         Ok(summary)
     });
     if result.is_err() {
-        // It may not even have been made; the first error is the one to tell.
-        let _ = disk.remove(&temp);
+        // The first error is the one to tell.
+        let _ = disk.remove(temp);
     }
     result
 }
 
-/// Where the process `pid` writes its snapshot before it is whole. Whoever kills that process removes the file.
-pub fn temp_file(dir: &Path, pid: u32) -> PathBuf {
-    dir.join(format!("temp-{pid}.rdb"))
+/// Where a snapshot stands before it is whole. Whoever stops its writer removes the file.
+pub fn temp_file(dir: &Path, writer: &str) -> PathBuf {
+    dir.join(format!("temp-{writer}.rdb"))
 }
 
-fn write_file(disk: &mut Disk, keys: &Keyspace, path: &Path, options: &SnapshotOptions) -> io::Result<SnapshotSummary> {
-    let mut file = disk.create(path)?;
+fn write_file(
+    disk: &mut Disk,
+    keys: &Keyspace,
+    file: &mut DiskFile,
+    options: &SnapshotOptions,
+) -> io::Result<SnapshotSummary> {
     let sync_step = options.incremental_fsync.then_some(SYNC_STEP);
-    let summary = write_snapshot(keys, DiskWriter { disk, file: &mut file, sync_step, unsynced: 0 }, options)?;
-    disk.sync(&file)?;
+    let summary = write_snapshot(keys, DiskWriter { disk, file, sync_step, unsynced: 0 }, options)?;
+    disk.sync(file)?;
     Ok(summary)
 }
 

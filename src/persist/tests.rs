@@ -302,7 +302,7 @@ fn a_file_is_there_whole_or_not_at_all() {
         )
         .is_err()
     );
-    let temp = temp_file(&folder.0, std::process::id());
+    let temp = temp_file(&folder.0, &std::process::id().to_string());
     fs::create_dir(&temp).expect("made");
     assert!(
         save_to_file(&mut disk::Disk::System, &keyspace, &folder.0, "dump.rdb", &SnapshotOptions::default()).is_err()

@@ -3,11 +3,13 @@
 //! A snapshot child of a simulation is no process. The snapshot is written into memory at the moment at which a real
 //! one would be forked; the simulation then lets it come out as slowly, and end as badly, as it likes.
 
+use crate::base::disk::DiskFile;
 use crate::base::process::{self, Exit, Pid};
 use crate::reactor::Transport;
 use crate::reactor::simulated::{FarEnd, SimulatedStream};
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 
 /// Where children come from.
@@ -37,8 +39,10 @@ pub struct SimulatedChild {
     pub snapshot: Vec<u8>,
     /// Its end of the pipe for its last words. When it is closed, the child has ended.
     pub info: FarEnd,
-    /// Its end of the pipe to the replicas; without one the snapshot goes into the file.
+    /// Its end of the pipe to the replicas; without one the snapshot goes into a file.
     pub data: Option<FarEnd>,
+    /// The file, the name it has until it is whole, and the name it gets then.
+    pub file: Option<(DiskFile, PathBuf, PathBuf)>,
 }
 
 impl SimulatedChildren {
@@ -49,13 +53,18 @@ impl SimulatedChildren {
     }
 
     /// Gives birth to a child that writes `snapshot`: its number, and our ends of its pipes.
-    pub fn bear(&mut self, snapshot: Vec<u8>, piped: bool) -> (Pid, Transport, Option<Transport>) {
+    pub fn bear(
+        &mut self,
+        snapshot: Vec<u8>,
+        piped: bool,
+        file: Option<(DiskFile, PathBuf, PathBuf)>,
+    ) -> (Pid, Transport, Option<Transport>) {
         let nowhere = ([0, 0, 0, 0], 0).into();
         self.last_pid += 1;
         let (info, info_end) = SimulatedStream::open(nowhere);
         let (data, data_end) = if piped { Some(SimulatedStream::open(nowhere)) } else { None }.unzip();
         // A simulation that is over has no use for it.
-        let _ = self.births.send(SimulatedChild { pid: self.last_pid, snapshot, info: info_end, data: data_end });
+        let _ = self.births.send(SimulatedChild { pid: self.last_pid, snapshot, info: info_end, data: data_end, file });
         (self.last_pid, Transport::Simulated(info), data.map(Transport::Simulated))
     }
 

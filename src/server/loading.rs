@@ -144,7 +144,8 @@ impl Server {
     /// Begins to load the snapshot file, if there is one; until it is loaded clients are told so.
     pub fn load_data_from_disk(&mut self) -> io::Result<()> {
         let path = self.rdb_path();
-        match self.begin_load(&path, LoadReason::Startup) {
+        let begun = self.disk.open(&path).and_then(|file| self.begin_load(file, &path, LoadReason::Startup));
+        match begun {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.ready();
                 Ok(())
@@ -154,8 +155,7 @@ impl Server {
     }
 
     /// Begins to load a file in slices.
-    pub fn begin_load(&mut self, path: &Path, reason: LoadReason) -> io::Result<()> {
-        let file = self.disk.open(path)?;
+    pub fn begin_load(&mut self, file: DiskFile, path: &Path, reason: LoadReason) -> io::Result<()> {
         let total = self.disk.len(&file)?;
         let job = LoadJob::new(self, reason, Source::File { file, path: path.to_path_buf() }, total);
         log::info!("Loading DB in memory from {}", path.display());

@@ -4,6 +4,7 @@ use super::client::{Client, ClientId};
 use super::repl_replica::MasterLink;
 use super::snapshot::SnapshotTarget;
 use super::{Procedure, Server};
+use crate::base::disk::DiskFile;
 use crate::base::rng::Rng;
 use crate::commands::CommandError;
 use crate::config::Config;
@@ -384,13 +385,19 @@ impl Server {
         }
     }
 
-    /// A snapshot for replicas is made, or has failed: those that wait for it go on, or are closed and come back.
-    pub fn update_slaves_waiting_bgsave(&mut self, ok: bool, diskless: bool) {
+    /// A snapshot for replicas is made, into this file or straight to them, or has failed: those that wait for it go
+    /// on, or are closed and come back.
+    pub fn update_slaves_waiting_bgsave(&mut self, ok: bool, file: Option<DiskFile>) {
         for id in self.replicas_in(ReplicaStage::WaitBgsaveEnd) {
             if !ok {
                 log::warn!("SYNC failed. BGSAVE child returned an error");
                 self.close_client(id);
-            } else if diskless {
+            } else if let Some(file) = &file {
+                if let Err(error) = file.another().and_then(|file| self.begin_bulk(id, file)) {
+                    log::error!("SYNC failed. Can't open/stat DB after BGSAVE: {error}");
+                    self.close_client(id);
+                }
+            } else {
                 let name = self.clients.get(id).map(replica_name).unwrap_or_default();
                 log::info!(
                     "Streamed replica with replica {name} (socket). Waiting for REPLCONF ACK from replica to enable streaming"
@@ -399,15 +406,11 @@ impl Server {
                     replica.stage = ReplicaStage::Online;
                     replica.online_on_ack = true;
                 }
-            } else if let Err(error) = self.begin_bulk(id) {
-                log::error!("SYNC failed. Can't open/stat DB after BGSAVE: {error}");
-                self.close_client(id);
             }
         }
     }
 
-    fn begin_bulk(&mut self, id: ClientId) -> io::Result<()> {
-        let file = self.disk.open(&self.rdb_path())?;
+    fn begin_bulk(&mut self, id: ClientId, file: DiskFile) -> io::Result<()> {
         let size = self.disk.len(&file)?;
         if let Some(replica) = self.replica_of_mut(id) {
             replica.stage = ReplicaStage::SendBulk;
@@ -464,7 +467,7 @@ impl Server {
             }
             bulk.sent = 0;
             bulk.pending.resize((bulk.size - bulk.read).min(BULK_CHUNK as u64) as usize, 0);
-            let got = self.disk.read(&mut bulk.file, &mut bulk.pending)?;
+            let got = self.disk.read_at(&bulk.file, bulk.read, &mut bulk.pending)?;
             if got == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

@@ -494,17 +494,28 @@ impl Server {
     fn load_transferred(&mut self, file: DiskFile, path: PathBuf) {
         self.leave_old_history();
         let place = self.rdb_path();
-        let saved = self.disk.sync(&file).and_then(|()| self.disk.rename(&path, &place));
-        if let Err(error) = saved {
-            let _ = self.disk.remove(&path);
-            return self.link_failed(&format!("Failed trying to rename the temp DB into {}: {error}", place.display()));
-        }
+        let saved = self.disk.sync(&file).and_then(|()| {
+            // To be read under whatever name: a child of a server that was killed here may still put its own file in
+            // that place.
+            let file = self.disk.open(&path)?;
+            self.disk.rename(&path, &place)?;
+            Ok(file)
+        });
+        let file = match saved {
+            Ok(file) => file,
+            Err(error) => {
+                // The first error is the one to tell.
+                let _ = self.disk.remove(&path);
+                let place = place.display();
+                return self.link_failed(&format!("Failed trying to rename the temp DB into {place}: {error}"));
+            }
+        };
         log::info!("MASTER <-> REPLICA sync: Flushing old data");
         self.repl.data_is_known = false;
         let empty = (0..self.keys.database_count()).map(|_| Default::default()).collect();
         self.keys.replace_dbs(empty);
         log::info!("MASTER <-> REPLICA sync: Loading DB in memory");
-        if let Err(error) = self.begin_load(&self.rdb_path(), LoadReason::Sync) {
+        if let Err(error) = self.begin_load(file, &place, LoadReason::Sync) {
             self.link_failed(&format!("Failed trying to load the MASTER synchronization DB: {error}"));
         }
     }

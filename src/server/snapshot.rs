@@ -3,9 +3,10 @@
 use super::child::Children;
 use super::{Procedure, Server, logging};
 use crate::base::clock::Clock;
+use crate::base::disk::DiskFile;
 use crate::base::process::{self, Exit, Fork, Pid};
 use crate::base::{memory, net};
-use crate::persist::snapshot::{SnapshotOptions, save_to_file, standard_aux, temp_file, write_snapshot};
+use crate::persist::snapshot::{SnapshotOptions, save_into, save_to_file, standard_aux, temp_file, write_snapshot};
 use crate::reactor::{FileId, Interest, Transport};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -29,6 +30,15 @@ pub enum SnapshotTarget {
     Pipe,
 }
 
+/// A file that is a snapshot once it is whole.
+#[derive(Debug)]
+pub struct TempFile {
+    /// The file.
+    pub file: DiskFile,
+    /// Its name as long as it is not whole.
+    pub path: PathBuf,
+}
+
 /// A child that makes a snapshot.
 #[derive(Debug)]
 pub struct SnapshotChild {
@@ -42,6 +52,8 @@ pub struct SnapshotChild {
     pub offset: u64,
     /// `keys.dirty` at that time.
     pub dirty: u64,
+    /// The file that it writes, open to read: what becomes of the file's name is of no account to who reads it.
+    pub file: Option<TempFile>,
     info: (Transport, FileId),
     told: Vec<u8>,
 }
@@ -165,8 +177,9 @@ impl Server {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
         self.snapshot.saves += u64::from(target != SnapshotTarget::Pipe);
+        let file = if target == SnapshotTarget::Pipe { None } else { self.temp_snapshot() };
         if let Children::Simulated(_) = self.children {
-            return self.bear_simulated_child(target);
+            return self.bear_simulated_child(target, file);
         }
         let (info_out, info_in) = net::pipe()?;
         let data = if target == SnapshotTarget::Pipe { Some(net::pipe()?) } else { None };
@@ -175,20 +188,32 @@ impl Server {
         match process::fork()? {
             Fork::Child => {
                 drop(info_out);
-                let code = self.snapshot_child(target, data.map(|(_, end)| end), &marker, info_in);
+                let code = self.snapshot_child(file, data.map(|(_, end)| end), &marker, info_in);
                 process::exit_now(code)
             }
             Fork::Parent(pid) => {
                 self.stats.latest_fork_us = self.clock.monotonic_us() - start;
                 self.stats.total_forks += 1;
                 drop(info_in);
-                self.adopt_child(pid, target, Transport::Pipe(info_out), data.map(|(end, _)| Transport::Pipe(end)))
+                let data = data.map(|(end, _)| Transport::Pipe(end));
+                self.adopt_child(pid, target, Transport::Pipe(info_out), data, file)
             }
         }
     }
 
+    /// Makes the file that a child is to write. If that cannot be, the child fails, and what follows from that follows.
+    fn temp_snapshot(&mut self) -> Option<TempFile> {
+        // The name must not be that of a child whose parent was killed and that still writes.
+        let writer = format!("{}.{}", &self.run_id[..8], self.snapshot.saves);
+        let path = temp_file(&self.config.dir, &writer);
+        let file = self.disk.create(&path).inspect_err(|error| {
+            log::error!("Failed opening the temp RDB file {} for saving: {error}", path.display());
+        });
+        file.ok().map(|file| TempFile { file, path })
+    }
+
     /// In a simulation the snapshot is taken at once, and its way out is the simulation's affair.
-    fn bear_simulated_child(&mut self, target: SnapshotTarget) -> io::Result<()> {
+    fn bear_simulated_child(&mut self, target: SnapshotTarget, file: Option<TempFile>) -> io::Result<()> {
         let (options, mut snapshot) = (self.snapshot_options(), Vec::new());
         let piped = target == SnapshotTarget::Pipe;
         let marker = self.rng.hex::<40>();
@@ -200,8 +225,10 @@ impl Server {
             snapshot.extend_from_slice(&marker);
         }
         let Children::Simulated(children) = &mut self.children else { return Ok(()) };
-        let (pid, info, data) = children.bear(snapshot, piped);
-        self.adopt_child(pid, target, info, data)
+        let place = self.config.dir.join(&self.config.dbfilename);
+        let handle = file.as_ref().and_then(|temp| Some((temp.file.another().ok()?, temp.path.clone(), place)));
+        let (pid, info, data) = children.bear(snapshot, piped, handle);
+        self.adopt_child(pid, target, info, data, file)
     }
 
     /// The memory in use, in bytes; 0 in a simulation, where nothing may differ from run to run.
@@ -218,6 +245,7 @@ impl Server {
         target: SnapshotTarget,
         mut info: Transport,
         data: Option<Transport>,
+        file: Option<TempFile>,
     ) -> io::Result<()> {
         let what = if target == SnapshotTarget::Pipe { "RDB transfer" } else { "saving" };
         log::info!("Background {what} started by pid {pid}");
@@ -235,6 +263,7 @@ impl Server {
             started_ms: self.keys.now,
             offset: self.repl.log.end(),
             dirty: self.keys.dirty,
+            file,
             info: (info, info_file),
             told: Vec::new(),
         });
@@ -244,7 +273,7 @@ impl Server {
     /// What the child does: everything, then it tells how much memory it had to copy.
     fn snapshot_child(
         &mut self,
-        target: SnapshotTarget,
+        file: Option<TempFile>,
         data: Option<OwnedFd>,
         marker: &[u8; 40],
         info: OwnedFd,
@@ -253,16 +282,18 @@ impl Server {
         // Listeners that live on in the child would keep the port taken if the parent dies.
         self.listeners.clear();
         let options = self.snapshot_options();
-        let outcome = match (target, data) {
-            (SnapshotTarget::Pipe, Some(end)) => self.snapshot_to_pipe(end, marker, &options),
-            _ => {
-                let name = self.config.dbfilename.display().to_string();
-                save_to_file(&mut self.disk, &self.keys, &self.config.dir, &name, &options).map(drop)
+        let piped = data.is_some();
+        let outcome = match (file, data) {
+            (_, Some(end)) => self.snapshot_to_pipe(end, marker, &options),
+            (Some(mut temp), None) => {
+                let place = self.rdb_path();
+                save_into(&mut self.disk, &self.keys, (&mut temp.file, &temp.path), &place, &options).map(drop)
             }
+            (None, None) => Err(io::ErrorKind::NotFound.into()),
         };
         let copied = process::private_dirty_bytes();
         match &outcome {
-            Ok(()) if target != SnapshotTarget::Pipe => log::info!("DB saved on disk"),
+            Ok(()) if !piped => log::info!("DB saved on disk"),
             Ok(()) => {}
             Err(error) => log::error!("Error saving DB: {error}"),
         }
@@ -344,9 +375,9 @@ impl Server {
                 Exit::Code(code) => log::warn!("Background transfer error: exit code {code}"),
                 Exit::Signal(signal) => log::warn!("Background transfer terminated by signal {signal}"),
             }
-            self.update_slaves_waiting_bgsave(ok, true);
+            self.update_slaves_waiting_bgsave(ok, None);
         } else {
-            self.file_child_ended(&child, exit);
+            self.file_child_ended(child, exit);
         }
         self.update_calm();
         if std::mem::take(&mut self.snapshot.scheduled)
@@ -356,34 +387,28 @@ impl Server {
         }
     }
 
-    fn file_child_ended(&mut self, child: &SnapshotChild, exit: Exit) {
+    fn file_child_ended(&mut self, child: SnapshotChild, exit: Exit) {
+        let ok = exit == Exit::Code(0);
         match exit {
             Exit::Code(0) => {
                 log::info!("Background saving terminated with success");
                 self.note_saved(child.dirty);
             }
-            Exit::Code(EXIT_KILLED) | Exit::Signal(process::SIGUSR1) => {
-                log::info!("Background saving stopped");
-                self.remove_temp_of(child.pid);
-            }
-            Exit::Code(_) => {
-                log::warn!("Background saving error");
+            Exit::Code(EXIT_KILLED) | Exit::Signal(process::SIGUSR1) => log::info!("Background saving stopped"),
+            _ => {
+                match exit {
+                    Exit::Code(_) => log::warn!("Background saving error"),
+                    Exit::Signal(signal) => log::warn!("Background saving terminated by signal {signal}"),
+                }
                 self.snapshot.last_save_ok = false;
                 self.snapshot.retry_at_ms = self.keys.now + RETRY_MS;
-            }
-            Exit::Signal(signal) => {
-                log::warn!("Background saving terminated by signal {signal}");
-                self.snapshot.last_save_ok = false;
-                self.snapshot.retry_at_ms = self.keys.now + RETRY_MS;
-                self.remove_temp_of(child.pid);
             }
         }
-        self.update_slaves_waiting_bgsave(exit == Exit::Code(0), false);
-    }
-
-    fn remove_temp_of(&mut self, pid: Pid) {
-        // It may have died before it made one.
-        let _ = self.disk.remove(&temp_file(&self.config.dir, pid as u32));
+        if let Some(temp) = child.file.as_ref().filter(|_| !ok) {
+            // A child that could still do so has removed it.
+            let _ = self.disk.remove(&temp.path);
+        }
+        self.update_slaves_waiting_bgsave(ok, child.file.map(|temp| temp.file));
     }
 
     /// Closes the pipe of a diskless snapshot.
