@@ -1,7 +1,6 @@
 //! What happens by the clock: expiry, timeouts, save points, replication's own second (= serverCron).
 
 use super::{ClientId, Procedure, Server, ticks};
-use crate::base::memory;
 
 /// The part of a cron interval that the active expiry may take, in percent.
 const EXPIRE_CPU_PERCENT: u64 = 25;
@@ -37,7 +36,7 @@ impl Server {
         self.reap_child();
         self.save_if_due();
         self.accept_again_if_needed();
-        self.stats.peak_memory = self.stats.peak_memory.max(memory::used_memory());
+        self.stats.peak_memory = self.stats.peak_memory.max(self.used_memory());
     }
 
     fn each_second(&mut self) {
