@@ -43,13 +43,17 @@ const WINDOW: usize = 48 * 1024;
 
 impl Connection {
     pub fn new(caller: End, called: End, rng: &mut Rng) -> Connection {
-        let window = if rng.below(4) == 0 { 64 + rng.index(1000) } else { WINDOW };
+        // Far away, or narrow, or neither; both at once would be too slow for the end in peace.
+        let (delay_us, window) = match rng.below(12) {
+            0 | 1 => (20_000 + rng.below(200_000), WINDOW),
+            2..5 => (100 + rng.below(1000), 64 + rng.index(1000)),
+            _ => (100 + rng.below(2000), WINDOW),
+        };
         for end in [&caller, &called] {
             if let End::Node(_, far) = end {
                 far.give_room(window);
             }
         }
-        let delay_us = if rng.below(6) == 0 { 20_000 + rng.below(200_000) } else { 100 + rng.below(2000) };
         Connection { ends: [caller, called], flows: Default::default(), delay_us, resets_at_us: None }
     }
 
@@ -142,8 +146,9 @@ impl Connection {
                     // The other side is gone: the sender is told.
                     End::Closed => self.resets_at_us = Some(now_us + self.delay_us),
                 }
-                if let End::Node(_, far) = &self.ends[side] {
+                if let End::Node(node, far) = &self.ends[side] {
                     far.give_room(count);
+                    reached.push(*node);
                 }
             }
             let flow = &mut self.flows[side];

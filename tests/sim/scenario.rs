@@ -126,10 +126,14 @@ impl Run {
         }
         self.world.last_upheaval_us = self.world.now_us;
         let host = self.world.follows[node].map(|master| crate::node::address(master).ip().to_string());
-        match host {
+        let answer = match host {
             None => self.world.command(node, &["REPLICAOF", "NO", "ONE"])?,
             Some(host) => self.world.command(node, &["REPLICAOF", &host, "6379"])?,
         };
+        if answer.starts_with('-') {
+            // It is loading.
+            self.at(300_000, Task::Tell(node));
+        }
         Ok(())
     }
 
@@ -346,7 +350,7 @@ impl Run {
     fn peace(&mut self) -> Result<(), String> {
         let quiet_at = self.world.now_us + 3_000_000;
         while self.next(quiet_at)? {}
-        self.agenda.retain(|_, task| matches!(task, Task::Restart(_)));
+        self.agenda.retain(|_, task| matches!(task, Task::Restart(_) | Task::Tell(_)));
         for connection in self.world.connections.values_mut() {
             if matches!(connection.ends[0], crate::network::End::Client(..)) {
                 connection.resets_at_us = Some(self.world.now_us);
@@ -409,6 +413,9 @@ impl Run {
                 format!("follows {:?}, {stage:?}, {} at {}", repl.master, repl.replid, repl.log.end())
             });
             text.push('\n');
+        }
+        for connection in self.world.connections.values() {
+            text += &format!("{connection:?}\n");
         }
         text
     }
