@@ -4,7 +4,7 @@ CARGO  ?= cargo
 PREFIX ?= /usr/local
 ARGS   ?=
 
-.PHONY: all build run test lint compare bench install uninstall clean peers
+.PHONY: all build run test sim mutants lint compare bench install uninstall clean peers
 
 all: build
 
@@ -22,6 +22,16 @@ test: peers
 	@if $(CARGO) nextest --version >/dev/null 2>&1; \
 	then echo "$(CARGO) nextest run"; $(CARGO) nextest run --locked; \
 	else echo "$(CARGO) test"; $(CARGO) test --locked; fi
+
+# make sim SEEDS=100000 [FIRST=1] runs many seeds of the simulator; make sim SEED=17 replays one and shows its trace
+SEEDS ?= 10000
+FIRST ?= 1
+sim:
+	$(if $(SEED),SIM_SEED=$(SEED)) SIM_SEEDS=$(SEEDS) SIM_FIRST=$(FIRST) $(CARGO) test --locked --test sim -- --nocapture
+
+# breaks rules of replication in a copy, one at a time: the simulator must find each
+mutants:
+	scripts/sim-mutants
 
 lint:
 	$(CARGO) fmt --check

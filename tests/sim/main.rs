@@ -74,7 +74,7 @@ fn every_seed_ends_well() {
         trace::switch_on();
         return run(seed).map(drop).unwrap_or_else(|reason| panic!("seed {seed}: {reason}"));
     }
-    let (first, count) = (number("SIM_FIRST").unwrap_or(1), number("SIM_SEEDS").unwrap_or(200));
+    let (first, count) = (number("SIM_FIRST").unwrap_or(1), number("SIM_SEEDS").unwrap_or(600));
     match run_all(first, count) {
         Ok(totals) => eprintln!("{count} seeds from {first} on ended well: {totals:?}"),
         Err(reason) => panic!("{reason}"),

@@ -194,7 +194,14 @@ pub struct Child {
 impl Child {
     pub fn new(node: &Node, child: SimulatedChild, now_us: u64, rng: &mut Rng) -> Child {
         let pace_us = if rng.below(5) == 0 { 200_000 } else { 1 + rng.below(3000) };
-        Child { node: node.number, incarnation: node.incarnation, child, written: 0, next_at_us: now_us + pace_us, pace_us }
+        Child {
+            node: node.number,
+            incarnation: node.incarnation,
+            child,
+            written: 0,
+            next_at_us: now_us + pace_us,
+            pace_us,
+        }
     }
 
     /// Goes on for a while. `false`: it is over.

@@ -60,7 +60,8 @@ impl Oracle {
             let base = vouched.unwrap_or(log.first());
             let parent = vouched.map(|_| repl.replid2.clone());
             if let Some(parent) = &parent {
-                let known = self.end_of(parent).ok_or_else(|| format!("{parent} is a history that nobody ever made"))?;
+                let known =
+                    self.end_of(parent).ok_or_else(|| format!("{parent} is a history that nobody ever made"))?;
                 if base > known {
                     return Err(format!("a master vouches for {parent} up to {base}, but it went to {known} only"));
                 }

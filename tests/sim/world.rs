@@ -91,7 +91,8 @@ impl World {
         }
         self.listen_to_replies()?;
         let (nodes, rng, now_us) = (&mut self.nodes, &mut self.rng, self.now_us);
-        self.children.retain_mut(|child| child.next_at_us > now_us || child.proceed(&mut nodes[child.node], now_us, rng));
+        self.children
+            .retain_mut(|child| child.next_at_us > now_us || child.proceed(&mut nodes[child.node], now_us, rng));
         for index in 0..self.nodes.len() {
             if self.nodes[index].next_at_us().is_some_and(|at| at <= self.now_us) {
                 self.turn(index)?;
