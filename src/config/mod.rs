@@ -149,6 +149,10 @@ settings! {
         pub repl_ping_replica_period: u32 = 10,
         /// Seconds.
         pub repl_timeout: u32 = 60,
+        /// Seconds that a replica waits at most before it tries to reach its master again.
+        pub repl_reconnect_max_delay: u32 = 30,
+        /// Whether an automatic resync may swap data for an empty data set of another history.
+        pub replica_accept_empty_master: bool = false,
         /// Bytes.
         pub repl_backlog_size: u64 = 1 << 20,
         /// Seconds, 0 for never freed.

@@ -281,6 +281,8 @@ pub static DIRECTIVES: &[Directive] = &[
     row("repl-diskless-load", 0, choice!(ReplDisklessLoad, repl_diskless_load)),
     also("repl-ping-replica-period", "repl-ping-slave-period", 0, int!(repl_ping_replica_period, 1, INT)),
     row("repl-timeout", 0, int!(repl_timeout, 1, INT)),
+    row("repl-reconnect-max-delay", 0, int!(repl_reconnect_max_delay, 1, 3600)),
+    row("replica-accept-empty-master", 0, flag!(replica_accept_empty_master)),
     row("repl-backlog-size", 0, special::REPL_BACKLOG_SIZE),
     row("repl-backlog-ttl", 0, int!(repl_backlog_ttl, 0, LONG)),
     row("repl-disable-tcp-nodelay", 0, flag!(repl_disable_tcp_nodelay)),

@@ -76,7 +76,7 @@ fn every_stock_setting_has_stocks_default() {
 }
 
 #[test]
-fn a_star_shows_stocks_names_and_the_new_ones_of_7_2() {
+fn a_star_shows_stocks_names_the_new_ones_of_7_2_and_ours() {
     let all = names(&Config::default(), &["*"]);
     for line in STOCK_SETTINGS.lines() {
         let name = line.split(' ').next().unwrap();
@@ -89,17 +89,19 @@ fn a_star_shows_stocks_names_and_the_new_ones_of_7_2() {
         .filter(|name| !stock.contains(name) && !["dir", "port"].contains(name))
         .collect();
     ours.sort_unstable();
-    let new_in_7_2 = [
+    let new = [
         "aof-rewrite-cpulist",
         "bgsave-cpulist",
         "bio-cpulist",
         "cluster-announce-human-nodename",
         "locale-collate",
+        "repl-reconnect-max-delay",
+        "replica-accept-empty-master",
         "server-cpulist",
         "set-max-listpack-entries",
         "set-max-listpack-value",
     ];
-    assert_eq!(ours, new_in_7_2);
+    assert_eq!(ours, new);
 }
 
 #[test]

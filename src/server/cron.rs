@@ -21,6 +21,7 @@ impl Server {
         if self.cron_loops % hz == 1 || hz == 1 {
             self.each_second();
         }
+        self.reconnect_if_due();
         self.check_signals();
         self.continue_shutdown();
         if self.active_expire && !self.repl.is_replica() && self.loading.is_none() {

@@ -15,6 +15,7 @@ pub mod logging;
 pub mod networking;
 pub mod repl_master;
 pub mod repl_replica;
+pub mod repl_safety;
 pub mod shutdown;
 pub mod snapshot;
 pub mod startup;

@@ -15,6 +15,7 @@ use crate::config::ReplDisklessLoad;
 use crate::persist::load::SnapshotInfo;
 use crate::persist::rdb::Verifier;
 use crate::reactor::{FileId, Interest, Transport};
+use crate::replication::backoff::Backoff;
 use crate::replication::replica::{Framing, Introduction, LinkStage, Step, parse_framing};
 use crate::resp::reply::encode_command;
 use crate::resp::request::Argv;
@@ -65,6 +66,12 @@ pub struct MasterLink {
     /// The master wants to know our offset now.
     pub ack_wanted: bool,
     last_newline_s: i64,
+    /// When the next attempt is due.
+    pub backoff: Backoff,
+    /// Somebody has asked for this master, and no sync has succeeded since: what it sends is what he wants.
+    pub is_ordered: bool,
+    /// The master offered an empty data set, which was not taken.
+    pub refused_empty: bool,
     /// What came of a transaction whose end has not come.
     open_transaction: Vec<u8>,
 }
@@ -83,12 +90,20 @@ impl Default for MasterLink {
             down_since_s: 0,
             ack_wanted: false,
             last_newline_s: 0,
+            backoff: Backoff::default(),
+            is_ordered: false,
+            refused_empty: false,
             open_transaction: Vec::new(),
         }
     }
 }
 
 impl MasterLink {
+    /// The history and offset that the snapshot which comes begins, if the master told.
+    pub fn resync(&self) -> Option<&(String, u64)> {
+        self.resync.as_ref()
+    }
+
     /// Bytes of the snapshot that have come, and how many there are if the master told.
     pub fn transfer_progress(&self) -> Option<(u64, Option<u64>)> {
         let transfer = self.transfer.as_ref()?;
@@ -115,7 +130,8 @@ impl Server {
             let port = integer(argv.at(2)).ok().and_then(|port| u16::try_from(port).ok());
             let Some(port) = port else { return Err(CommandError::new("ERR Invalid master port")) };
             let host = String::from_utf8_lossy(argv.at(1)).into_owned();
-            if self.repl.master.as_ref().is_some_and(|master| *master == (host.clone(), port)) {
+            let same = self.repl.master.as_ref().is_some_and(|master| *master == (host.clone(), port));
+            if same && !self.repl.link.refused_empty {
                 log::info!(
                     "REPLICAOF would result into synchronization with the master we are already connected with. No operation performed."
                 );
@@ -139,6 +155,7 @@ impl Server {
         self.config.replicaof = Some(crate::config::ReplicaOf { host: host.clone(), port });
         self.repl.master = Some((host, port));
         self.repl.link.down_since_s = self.keys.now / 1000;
+        self.note_master_ordered();
         for replica in self.replicas() {
             self.close_client(replica);
         }
@@ -153,6 +170,7 @@ impl Server {
     pub fn replication_unset_master(&mut self) {
         self.repl.master = None;
         self.config.replicaof = None;
+        self.repl.link.refused_empty = false;
         self.cancel_link();
         let former = std::mem::replace(&mut self.repl.replid, new_replid(&mut self.rng));
         if self.repl.data_is_known {
@@ -199,18 +217,25 @@ impl Server {
             transport.shutdown();
             self.event_loop.remove_file(file, &mut transport);
         }
-        if let Some(Transfer { destination: Destination::Disk { path, .. }, .. }) = self.repl.link.transfer.take() {
-            // What is left of it is of no use to anybody.
-            let _ = self.disk.remove(&path);
+        if let Some(transfer) = self.repl.link.transfer.take() {
+            self.discard(transfer);
         }
         self.repl.link.input.clear();
     }
 
-    /// Ends the attempt; cron makes the next one.
-    fn link_failed(&mut self, text: &str) {
+    fn discard(&mut self, transfer: Transfer) {
+        if let Destination::Disk { path, .. } = transfer.destination {
+            // What is left of it is of no use to anybody.
+            let _ = self.disk.remove(&path);
+        }
+    }
+
+    /// Ends the attempt; cron makes the next one when it is due.
+    pub(super) fn link_failed(&mut self, text: &str) {
         log::warn!("{text}");
         self.drop_connection();
         self.repl.link.stage = LinkStage::Connect;
+        self.put_off_reconnect();
         self.update_calm();
     }
 
@@ -475,6 +500,14 @@ impl Server {
             // The stream waits in the socket until the snapshot is loaded.
             self.event_loop.delete_file_event(*file, Interest::Readable);
         }
+        let keys = match &transfer.destination {
+            Destination::Undecided => 0,
+            Destination::Disk { verifier, .. } => verifier.keys(),
+            Destination::Memory(job) => job.keys(),
+        };
+        if self.refuses_snapshot(keys) {
+            return self.discard(transfer);
+        }
         match transfer.destination {
             Destination::Undecided => self.link_failed("MASTER <-> REPLICA sync: nothing came"),
             Destination::Memory(job) => match job.finish() {
@@ -621,6 +654,7 @@ impl Server {
         self.repl.link.client = Some(id);
         self.repl.link.stage = LinkStage::Connected;
         self.repl.link.open_transaction.clear();
+        self.note_link_up();
         self.update_calm();
         // A diskless master sends the stream only after our first acknowledgement.
         self.send_ack();
@@ -706,9 +740,7 @@ impl Server {
         let timeout = i64::from(self.config.repl_timeout);
         let silent = now_s - self.repl.link.last_io_s > timeout;
         match self.repl.link.stage {
-            // What we ask the master for depends on what is being loaded.
-            LinkStage::Connect if self.loading.is_some() => {}
-            LinkStage::Connect => self.connect_with_master(),
+            LinkStage::Connect => {}
             LinkStage::Connected => {
                 let heard_ms = self.master_client().map_or(0, |client| client.last_active_ms);
                 if now_s - heard_ms / 1000 > timeout {

@@ -69,6 +69,9 @@ fn as_replica(server: &Server, out: &mut String) {
         let down_s = repl.link.down_since_s;
         out.line("master_link_down_since_seconds", if down_s > 0 { now_s - down_s } else { -1 });
     }
+    if repl.link.refused_empty {
+        out.line("master_refused_empty", 1);
+    }
     out.line("slave_priority", config.replica_priority);
     out.line("slave_read_only", u8::from(config.replica_read_only));
     out.line("replica_announced", u8::from(config.replica_announced));

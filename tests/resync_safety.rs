@@ -1,0 +1,130 @@
+//! What a resync must not do, and what is better than a plain retry: waits between attempts, data that is not given up
+//! for nothing, lag in time, a stream that is checked, memory that is counted and comes back.
+
+mod support;
+
+use std::time::Duration;
+
+use support::{Kind, Server, Value, assert_same_data, fill, free_port, wait_until};
+
+const BOUND: Duration = Duration::from_secs(30);
+
+fn holds(server: &Server, field: &str, value: &str) {
+    wait_until(BOUND, &format!("{field} is {value}"), || server.info(field) == value);
+}
+
+/// Milliseconds of the waits that a replica has announced in its log.
+fn waits(server: &Server) -> Vec<u64> {
+    let log = server.log();
+    let lines = log.lines().filter_map(|line| line.split("reach the master comes in ").nth(1));
+    lines.map(|rest| rest.split(' ').next().unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn a_replica_waits_longer_after_each_failure_but_not_when_it_is_told_to_follow() {
+    let replica = Server::start(Kind::Ours, &["--loglevel", "debug"]);
+    replica.cmd(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]);
+    wait_until(BOUND, "two attempts have failed", || waits(&replica).len() >= 2);
+    let seen = waits(&replica);
+    assert!((500..=1000).contains(&seen[0]) && (1000..=2000).contains(&seen[1]), "{seen:?}");
+    let count = seen.len();
+    replica.cmd(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]);
+    wait_until(BOUND, "the new master is tried", || waits(&replica).len() > count);
+    let seen = waits(&replica);
+    let first = seen[count..].iter().find(|wait| **wait <= 1000);
+    assert!(first.is_some(), "an order begins anew: {seen:?}");
+    replica.cmd(&["CONFIG", "SET", "repl-reconnect-max-delay", "1"]);
+    let count = waits(&replica).len();
+    wait_until(BOUND, "the limit holds", || waits(&replica).len() > count + 2);
+    assert!(waits(&replica)[count + 1..].iter().all(|wait| *wait <= 1000));
+    assert!(replica.cmd(&["CONFIG", "SET", "repl-reconnect-max-delay", "0"]).is_error());
+}
+
+/// A replica in sync, whose master has come back empty and was refused.
+fn refused(load: &str) -> (Server, Server, Value) {
+    let mut master = Server::start(Kind::Ours, &[]);
+    let replica = Server::start(Kind::Ours, &["--repl-diskless-load", load, "--repl-reconnect-max-delay", "1"]);
+    fill(&mut master.client());
+    replica.follow(&master);
+    let before = replica.cmd(&["DEBUG", "DIGEST"]);
+    let (old_history, keys) = (replica.info("master_replid"), replica.cmd(&["DBSIZE"]).int());
+    master.restart();
+    holds(&replica, "master_refused_empty", "1");
+    assert_eq!(replica.info("master_link_status"), "down");
+    assert_eq!(replica.cmd(&["DEBUG", "DIGEST"]), before, "the data was given up ({load})");
+    let log = replica.log();
+    let line = log.lines().find(|line| line.contains("REFUSED an empty data set")).expect("a loud line");
+    assert!(line.contains(&old_history) && line.contains(&master.info("master_replid")), "{line}");
+    assert!(keys > 0 && line.contains(" keys of history"), "{line}");
+    (master, replica, before)
+}
+
+#[test]
+fn a_master_that_comes_back_empty_does_not_empty_its_replica() {
+    for load in ["disabled", "swapdb"] {
+        let (master, replica, before) = refused(load);
+        let count = |server: &Server| server.log().matches("REFUSED an empty data set").count();
+        let seen = count(&replica);
+        wait_until(BOUND, "it is tried again", || count(&replica) > seen);
+        assert_eq!(replica.cmd(&["DEBUG", "DIGEST"]), before);
+        // As soon as there is a key the data set is not empty any more.
+        master.cmd(&["SET", "new", "1"]);
+        replica.wait_for_link(&master);
+        assert_eq!(replica.info("master_refused_empty"), "");
+        assert_same_data(&master, &replica);
+    }
+}
+
+#[test]
+fn who_asks_for_an_empty_data_set_gets_it() {
+    let (master, replica, _) = refused("disabled");
+    replica.cmd(&["CONFIG", "SET", "replica-accept-empty-master", "yes"]);
+    replica.wait_for_link(&master);
+    assert_eq!(replica.cmd(&["DBSIZE"]), Value::Int(0));
+    assert_eq!(replica.info("master_refused_empty"), "");
+
+    let (master, replica, _) = refused("swapdb");
+    let port = master.port().to_string();
+    assert_eq!(replica.cmd(&["REPLICAOF", "127.0.0.1", &port]), Value::ok());
+    replica.wait_for_link(&master);
+    assert_eq!(replica.cmd(&["DBSIZE"]), Value::Int(0));
+
+    let (master, replica, before) = refused("disabled");
+    replica.cmd(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(replica.info("master_refused_empty"), "");
+    assert_eq!(replica.cmd(&["DEBUG", "DIGEST"]), before);
+    replica.cmd(&["REPLICAOF", "127.0.0.1", &master.port().to_string()]);
+    replica.wait_for_link(&master);
+    assert_eq!(replica.cmd(&["DBSIZE"]), Value::Int(0));
+}
+
+#[test]
+fn a_replica_that_restarts_from_its_file_keeps_its_data_too() {
+    let mut master = Server::start(Kind::Stock, &[]);
+    let master_place = format!("127.0.0.1 {}", master.port());
+    let args = ["--save", "3600 1", "--replicaof", &master_place, "--repl-reconnect-max-delay", "1"];
+    let mut replica = Server::start(Kind::Ours, &args);
+    fill(&mut master.client());
+    replica.wait_for_link(&master);
+    replica.wait_caught_up(&master);
+    let before = replica.cmd(&["DEBUG", "DIGEST"]);
+    assert!(replica.terminate().success());
+    master.restart();
+    replica.restart();
+    replica.wait_loaded();
+    holds(&replica, "master_refused_empty", "1");
+    assert_eq!(replica.cmd(&["DEBUG", "DIGEST"]), before);
+    // A data set that was emptied in the same history is not refused: there it is the truth.
+    master.cmd(&["SET", "new", "1"]);
+    replica.wait_for_link(&master);
+    master.cmd(&["FLUSHALL"]);
+    master.cmd(&["CONFIG", "SET", "repl-backlog-size", "16kb"]);
+    replica.signal("STOP");
+    master.cmd(&["CLIENT", "KILL", "TYPE", "replica"]);
+    master.cmd(&["SET", "gone", &"x".repeat(100_000)]);
+    master.cmd(&["DEL", "gone"]);
+    replica.signal("CONT");
+    replica.wait_for_link(&master);
+    replica.wait_caught_up(&master);
+    assert_eq!(replica.cmd(&["DBSIZE"]), Value::Int(0));
+}
