@@ -73,6 +73,13 @@ impl Oracle {
         if log.first() > known {
             return Err(format!("{} bytes were appended and forgotten in one turn", log.first() - known));
         }
+        if log.end() < known {
+            return Err(format!(
+                "it is at {} of {}, its own, which another has taken to {known}",
+                log.end(),
+                repl.replid
+            ));
+        }
         history.bytes.extend(read_log(server, known, log.end()));
         Ok(())
     }
