@@ -48,7 +48,6 @@ const NOT_YET: &[&str] = &[
     "latency-monitor-threshold",
     "maxmemory",
     "maxmemory-clients",
-    "min-replicas-to-write",
     "notify-keyspace-events",
     "oom-score-adj",
     "proc-title-template",

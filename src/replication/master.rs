@@ -55,6 +55,8 @@ pub struct Replica {
     pub position: u64,
     /// The offset it has acknowledged.
     pub ack_offset: u64,
+    /// The offset up to which its append-only file is on disk, as it acknowledged.
+    pub ack_disk_offset: u64,
     /// When it last acknowledged anything, in seconds since 1970.
     pub ack_time_s: i64,
     /// Whether it understands `$EOF:` framing.
@@ -78,6 +80,7 @@ impl Replica {
             stage: ReplicaStage::WaitBgsaveStart,
             position: 0,
             ack_offset: 0,
+            ack_disk_offset: 0,
             ack_time_s: now_s,
             capa_eof: false,
             capa_psync2: false,

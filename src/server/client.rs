@@ -1,5 +1,6 @@
 //! A connected client: its connection, its session, what it sent and what it is to be sent (= struct client).
 
+use super::blocked::Waiting;
 use crate::commands::Session;
 use crate::reactor::{FileId, Transport};
 use crate::replication::master::{Replica, ReplicaIntroduction};
@@ -79,6 +80,10 @@ pub struct Client {
     pub close_after_reply: bool,
     /// It has given the password, or none is needed.
     pub authenticated: bool,
+    /// It waits for something, or what it sent meanwhile has not run yet.
+    pub waiting: Option<Box<Waiting>>,
+    /// The position in the log after its last write.
+    pub write_offset: u64,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// Where in its output begins what the command that runs writes in vain.

@@ -24,7 +24,7 @@ impl Server {
         self.reconnect_if_due();
         self.check_signals();
         self.continue_shutdown();
-        if self.active_expire && !self.repl.is_replica() && self.loading.is_none() {
+        if self.active_expire && !self.repl.is_replica() && self.loading.is_none() && self.pauses.in_force().is_none() {
             let effort = u64::from(self.config.active_expire_effort.saturating_sub(1));
             let budget_us = 1_000_000 / hz * (EXPIRE_CPU_PERCENT + 2 * effort) / 100;
             self.keys.expire_policy = crate::keyspace::ExpirePolicy::Delete;
@@ -67,6 +67,7 @@ impl Server {
                 timeout_ms > 0
                     && client.replica.is_none()
                     && !client.is_master()
+                    && client.waiting.is_none()
                     && now - client.last_active_ms > timeout_ms
             })
             .map(|(id, _)| id)

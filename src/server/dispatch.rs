@@ -35,7 +35,11 @@ impl Server {
         }
         let Some(client) = self.clients.get_mut(id) else { return };
         client.last_command = Some(index);
-        if client.multi.is_some() && self.table.commands[index].special == Special::None {
+        let in_transaction = client.multi.is_some();
+        if !self.calm && self.is_paused_for(id, self.may_replicate(id, index)) {
+            return self.postpone(id, argv);
+        }
+        if in_transaction && self.table.commands[index].special == Special::None {
             return self.queue(id, index, argv);
         }
         self.call(id, index, argv, raw);
@@ -126,7 +130,7 @@ impl Server {
     #[cold]
     fn may_run_now(&self, id: ClientId, index: usize, argv: Argv<'_>) -> Result<(), CommandError> {
         let command = &self.table.commands[index];
-        let is_exec_of_writes = command.special == Special::Exec && self.transaction_writes(id);
+        let is_exec_of_writes = command.special == Special::Exec && self.transaction_has(id, flag::WRITE);
         let is_write = command.flags & flag::WRITE != 0 || is_exec_of_writes;
         // Whoever watches a server by PING is to hear of it, too.
         let is_ping = argv.at(0).eq_ignore_ascii_case(b"ping");
@@ -134,6 +138,9 @@ impl Server {
             && let Some(error) = self.disk_error()
         {
             return Err(error);
+        }
+        if is_write && self.lacks_good_replicas() {
+            return Err(CommandError::new("NOREPLICAS Not enough good replicas to write."));
         }
         if is_write && self.repl.is_replica() && self.config.replica_read_only {
             return Err(CommandError::new("READONLY You can't write against a read only replica."));
@@ -155,11 +162,18 @@ impl Server {
         Ok(())
     }
 
-    fn transaction_writes(&self, id: ClientId) -> bool {
+    /// Whether a command of the client's transaction has one of these flags.
+    fn transaction_has(&self, id: ClientId, flags: u32) -> bool {
         let multi = self.clients.get(id).and_then(|client| client.multi.as_ref());
-        multi.is_some_and(|multi| {
-            multi.queued.iter().any(|(index, _)| self.table.commands[*index].flags & flag::WRITE != 0)
-        })
+        multi.is_some_and(|multi| multi.queued.iter().any(|(index, _)| self.table.commands[*index].flags & flags != 0))
+    }
+
+    /// Whether replicas may hear of a command, or of those of the transaction that it executes.
+    #[cold]
+    fn may_replicate(&self, id: ClientId, index: usize) -> bool {
+        const FLAGS: u32 = flag::WRITE | flag::MAY_REPLICATE;
+        let command = &self.table.commands[index];
+        command.flags & FLAGS != 0 || (command.special == Special::Exec && self.transaction_has(id, FLAGS))
     }
 
     /// Why writes are refused, if the last snapshot failed and the configuration wants that noticed.
@@ -180,7 +194,11 @@ impl Server {
 
     /// Finds out whether anything is amiss that `may_run_now` must ask about. Called when one of its causes changes.
     pub fn update_calm(&mut self) {
-        self.calm = !self.repl.is_replica() && self.loading.is_none() && self.disk_error().is_none();
+        self.calm = !self.repl.is_replica()
+            && self.loading.is_none()
+            && self.disk_error().is_none()
+            && self.pauses.in_force().is_none()
+            && !self.lacks_good_replicas();
     }
 
     /// Runs a command and does what follows from it.
@@ -233,8 +251,13 @@ impl Server {
 
     #[inline]
     fn expire_policy(&self, id: ClientId) -> ExpirePolicy {
-        if !self.repl.is_replica() {
+        if self.calm {
             return ExpirePolicy::Delete;
+        }
+        if !self.repl.is_replica() {
+            // A pause keeps the data set as it is.
+            let paused = self.pauses.in_force().is_some();
+            return if paused { ExpirePolicy::Hide } else { ExpirePolicy::Delete };
         }
         let from_master = self.clients.get(id).is_some_and(|client| client.session.from_master);
         if from_master { ExpirePolicy::Ignore } else { ExpirePolicy::Hide }
@@ -263,6 +286,12 @@ impl Server {
                 }
             }
         }
+        if self.exec_depth == 0
+            && self.wants_propagation()
+            && let Some(client) = self.clients.get_mut(id)
+        {
+            client.write_offset = self.repl.log.end();
+        }
         self.effects.clear();
     }
 
@@ -284,6 +313,9 @@ impl Server {
         }
         client.reply_mode = match client.reply_mode {
             ReplyMode::SkipNext => ReplyMode::SkipThis,
+            ReplyMode::SkipThis if client.waiting.as_ref().is_some_and(|waiting| waiting.is_postponed()) => {
+                ReplyMode::SkipThis
+            }
             ReplyMode::SkipThis => ReplyMode::On,
             other => other,
         };
@@ -407,7 +439,14 @@ pub mod transactions {
             server.call(id, *index, args.argv(), None);
         }
         server.exec_depth -= 1;
+        let before = server.repl.log.end();
         server.flush_transaction();
+        let end = server.repl.log.end();
+        if end > before
+            && let Some(client) = server.clients.get_mut(id)
+        {
+            client.write_offset = end;
+        }
         // What the commands changed has travelled with them.
         server.effects.propagate_nothing();
         Ok(())

@@ -1,10 +1,11 @@
 //! The house: the state of the server, its loop, and the one list of procedures that events may start (= server.c).
 //!
 //! `Server` owns siblings and lends them side by side. Each file here adds one concern as methods: `networking`
-//! (connections), `dispatch` (commands), `snapshot` (the child that saves), `loading`, `repl_master` and
+//! (connections), `dispatch` (commands), `blocked` and `pause` (commands that wait), `snapshot` (the child that saves), `loading`, `repl_master` and
 //! `repl_replica` (the two ends of replication), `cron` (time), `admin/` (commands about the house).
 
 pub mod admin;
+pub mod blocked;
 pub mod child;
 pub mod client;
 pub mod cron;
@@ -13,6 +14,7 @@ pub mod listen;
 pub mod loading;
 pub mod logging;
 pub mod networking;
+pub mod pause;
 pub mod repl_master;
 pub mod repl_replica;
 pub mod repl_safety;
@@ -134,6 +136,10 @@ pub struct Server {
     pub repl: Repl,
     /// The snapshot child and what became of its predecessors.
     pub snapshot: Snapshot,
+    /// Clients that wait.
+    pub blocked: blocked::Blocked,
+    /// Commands that stand still for a while.
+    pub pauses: pause::Pauses,
     /// The load that goes on.
     pub loading: Option<Box<LoadJob>>,
     /// Nothing is amiss that a command would have to be refused for.
@@ -199,6 +205,8 @@ impl Server {
             stats: Stats::default(),
             repl,
             snapshot: Snapshot::new(now / 1000),
+            blocked: blocked::Blocked::default(),
+            pauses: pause::Pauses::default(),
             loading: None,
             calm: true,
             exec_depth: 0,
@@ -315,6 +323,7 @@ impl Server {
         if !self.keys.touched_watchers.is_empty() {
             self.touch_watchers();
         }
+        self.handle_blocked_clients();
         self.start_waiting_sync();
         self.feed_replicas();
         self.handle_clients_with_pending_writes();

@@ -108,6 +108,8 @@ impl Server {
             closing: false,
             close_after_reply: false,
             authenticated: self.config.requirepass.is_empty(),
+            waiting: None,
+            write_offset: 0,
             reply_mode: ReplyMode::On,
             muted_from: None,
             name: Vec::new(),
@@ -146,6 +148,9 @@ impl Server {
         while let Some(id) = self.closing.pop() {
             self.unwatch_all(id);
             let Some(mut client) = self.clients.remove(id) else { continue };
+            if client.waiting.is_some() {
+                self.blocked.forget(id);
+            }
             if self.snapshot.child.is_some() {
                 client.transport.shutdown();
             }
@@ -190,9 +195,12 @@ impl Server {
     }
 
     /// Runs the whole commands of a buffer and keeps the rest of it.
-    fn process_buffer(&mut self, id: ClientId, buffer: Vec<u8>) {
+    pub(super) fn process_buffer(&mut self, id: ClientId, buffer: Vec<u8>) {
         let bulk_len_max = self.config.proto_max_bulk_len;
         let Some(client) = self.clients.get_mut(id) else { return };
+        if client.waiting.is_some() {
+            return self.keep_input(id, buffer, 0);
+        }
         let limits = RequestLimits {
             bulk_len_max: if client.is_master() { u64::MAX >> 1 } else { bulk_len_max },
             authenticated: client.authenticated,
@@ -207,7 +215,9 @@ impl Server {
             Ok(parsed) => self.keep_input(id, buffer, used.unwrap_or(parsed)),
             Err(error) => {
                 self.keep_input(id, buffer, 0);
-                self.protocol_failure(id, &error.0);
+                if !self.hold_failure(id, &error.0) {
+                    self.protocol_failure(id, &error.0);
+                }
             }
         }
     }
@@ -302,6 +312,10 @@ impl Server {
                 self.after_commands(id);
                 return Some(buffer.len());
             }
+            if client.waiting.is_some() {
+                self.hold_commands(id, batch, index, buffer);
+                break;
+            }
             if client.reply.out.capacity() == 0 {
                 client.reply.out = self.spare_outputs.pop().unwrap_or_default();
             }
@@ -391,7 +405,7 @@ impl Server {
         }
     }
 
-    fn protocol_failure(&mut self, id: ClientId, text: &str) {
+    pub(super) fn protocol_failure(&mut self, id: ClientId, text: &str) {
         let Some(client) = self.clients.get_mut(id) else { return };
         log::debug!("{text} from client {}", client.peer_name);
         if client.session.from_master {

@@ -53,6 +53,8 @@ pub struct Repl {
     pub link: MasterLink,
     /// The clients that are our replicas.
     pub attached: Vec<ClientId>,
+    /// How many of them are online and acknowledge in time, while `min-replicas-to-write` asks for that.
+    pub good_replicas: usize,
     /// Since when nobody reads the log, in seconds since 1970.
     pub no_replicas_since_s: Option<i64>,
 }
@@ -71,6 +73,7 @@ impl Repl {
             master: config.replicaof.as_ref().map(|master| (master.host.clone(), master.port)),
             link: MasterLink::default(),
             attached: Vec::new(),
+            good_replicas: 0,
             no_replicas_since_s: None,
         }
     }
@@ -191,6 +194,26 @@ impl Server {
         self.repl.attached.iter().filter(alive).copied().collect()
     }
 
+    /// Whether writes are refused for want of good replicas. A replica has not to care.
+    #[inline]
+    pub fn lacks_good_replicas(&self) -> bool {
+        let (wanted, max_lag) = (self.config.min_replicas_to_write, self.config.min_replicas_max_lag);
+        wanted > 0 && max_lag > 0 && !self.repl.is_replica() && self.repl.good_replicas < wanted as usize
+    }
+
+    /// Counts the replicas that are online and acknowledge in time.
+    pub fn refresh_good_replicas(&mut self) {
+        let (now_s, max_lag) = (self.keys.now / 1000, i64::from(self.config.min_replicas_max_lag));
+        if self.config.min_replicas_to_write == 0 || max_lag == 0 {
+            return;
+        }
+        let replicas = self.replicas();
+        let replicas = replicas.iter().filter_map(|id| self.replica_of(*id));
+        let good = |replica: &&Replica| replica.stage == ReplicaStage::Online && now_s - replica.ack_time_s <= max_lag;
+        self.repl.good_replicas = replicas.filter(good).count();
+        self.update_calm();
+    }
+
     /// SYNC and PSYNC.
     pub fn sync_command(&mut self, id: ClientId, argv: Argv<'_>) -> Result<(), CommandError> {
         let psync = argv.at(0).eq_ignore_ascii_case(b"psync");
@@ -265,6 +288,7 @@ impl Server {
         );
         self.repl.no_replicas_since_s = None;
         self.repl.attached.push(id);
+        self.refresh_good_replicas();
         self.update_calm();
         Ok(true)
     }
@@ -490,6 +514,7 @@ impl Server {
             replica.ack_time_s = now_s;
         }
         log::info!("Synchronization with replica {name} succeeded");
+        self.refresh_good_replicas();
         self.write_to_replica(id);
     }
 
@@ -657,6 +682,7 @@ impl Server {
         } else {
             self.resume_snapshot_pipe();
         }
+        self.refresh_good_replicas();
         self.update_calm();
     }
 
@@ -668,8 +694,9 @@ impl Server {
         for pair in (1..argv.len()).step_by(2) {
             let (name, value) = (argv.at(pair).to_ascii_lowercase(), argv.at(pair + 1));
             match name.as_slice() {
-                b"ack" | b"fack" => {
-                    self.note_ack(id, value);
+                b"ack" => {
+                    let on_disk = argv.get(pair + 2).is_some_and(|option| option.eq_ignore_ascii_case(b"fack"));
+                    self.note_ack(id, value, if on_disk { argv.get(pair + 3) } else { None });
                     return Ok(());
                 }
                 b"getack" => {
@@ -716,14 +743,17 @@ impl Server {
         Ok(())
     }
 
-    fn note_ack(&mut self, id: ClientId, value: &[u8]) {
+    fn note_ack(&mut self, id: ClientId, value: &[u8], on_disk: Option<&[u8]>) {
         let now_s = self.keys.now / 1000;
         let Some(offset) = crate::base::numbers::parse_u64(value) else { return };
+        let disk_offset = on_disk.and_then(crate::base::numbers::parse_u64);
         let Some(client) = self.clients.get_mut(id) else { return };
         let name = replica_name(client);
         let Some(replica) = &mut client.replica else { return };
         replica.ack_offset = replica.ack_offset.max(offset);
+        replica.ack_disk_offset = replica.ack_disk_offset.max(disk_offset.unwrap_or(0));
         replica.ack_time_s = now_s;
+        self.blocked.acks_came = true;
         if replica.online_on_ack && replica.stage == ReplicaStage::Online {
             self.put_replica_online(id, &name);
         }
@@ -739,6 +769,7 @@ impl Server {
             encode_command(&mut ping, [b"PING".as_slice()].into_iter());
             self.append_to_log(&ping);
         }
+        self.refresh_good_replicas();
         let diskless = self.snapshot.pipe.is_some();
         for &id in &replicas {
             let Some(client) = self.clients.get_mut(id) else { continue };

@@ -156,6 +156,7 @@ impl Server {
         self.repl.master = Some((host, port));
         self.repl.link.down_since_s = self.keys.now / 1000;
         self.note_master_ordered();
+        self.disconnect_blocked_clients();
         for replica in self.replicas() {
             self.close_client(replica);
         }
@@ -574,6 +575,7 @@ impl Server {
         let (replid, offset) =
             self.repl.link.resync.take().unwrap_or_else(|| (new_replid(&mut self.rng), self.repl.log.end()));
         self.leave_old_history();
+        self.disown_writes();
         self.repl.replid = replid;
         self.repl.replid2 = "0".repeat(40);
         self.repl.second_offset = -1;

@@ -1,9 +1,14 @@
 //! The orderly end: what is saved, what is told, and who is waited for (= prepareForShutdown and finishShutdown).
 
-use super::{ClientId, Server};
+use super::admin::info::replication;
+use super::blocked::Reason;
+use super::pause::{Paused, Purpose};
+use super::repl_master::replica_name;
+use super::{Client, ClientId, Server};
 use crate::base::process;
 use crate::commands::CommandError;
 use crate::commands::ctx::is_option;
+use crate::replication::master::{Replica, ReplicaStage};
 use crate::resp::request::Argv;
 
 /// How a shutdown was asked for.
@@ -24,7 +29,17 @@ pub struct ShutdownOptions {
 pub struct PendingShutdown {
     options: ShutdownOptions,
     deadline_ms: i64,
-    asked_by: Option<ClientId>,
+}
+
+/// What became of a wish to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The loop ends.
+    Ends,
+    /// Replicas are waited for.
+    Waits,
+    /// It could not be.
+    Failed,
 }
 
 impl Server {
@@ -43,64 +58,73 @@ impl Server {
             Some(_) => log::warn!("Received shutdown signal during loading, scheduling shutdown."),
         }
         let options = ShutdownOptions { save: on.save, nosave: on.nosave, now: on.now, force: on.force };
-        if !self.begin_shutdown(options, None) {
+        if self.begin_shutdown(options) == Outcome::Failed {
             process::forget_shutdown_signal();
         }
     }
 
-    /// Begins a shutdown; `false` if it cannot be.
-    fn begin_shutdown(&mut self, mut options: ShutdownOptions, asked_by: Option<ClientId>) -> bool {
+    fn begin_shutdown(&mut self, mut options: ShutdownOptions) -> Outcome {
         log::warn!("User requested shutdown...");
         if self.loading.is_some() {
             // Half a data set must not take the place of the whole one.
             options.save = false;
             options.nosave = true;
         }
-        let lagging = self.lagging_replicas();
-        if !options.now && self.config.shutdown_timeout > 0 && lagging > 0 {
-            log::info!(
-                "{lagging} replicas are lagging behind, waiting up to {} seconds.",
-                self.config.shutdown_timeout
-            );
+        if !options.now && self.config.shutdown_timeout > 0 && !self.lagging_replicas().is_empty() {
+            log::info!("Waiting for replicas before shutting down.");
             let deadline_ms = self.clock.unix_ms() + i64::from(self.config.shutdown_timeout) * 1000;
-            self.shutdown = Some(PendingShutdown { options, deadline_ms, asked_by });
-            return true;
+            self.shutdown = Some(PendingShutdown { options, deadline_ms });
+            self.request_acks();
+            // What is written from now on could be lost.
+            self.pause(Purpose::Shutdown, Paused::Writes, i64::MAX);
+            return Outcome::Waits;
         }
         self.finish_shutdown(options)
     }
 
-    fn lagging_replicas(&self) -> usize {
-        if self.repl.is_replica() {
-            return 0;
-        }
+    /// Replicas that have not acknowledged all that we have.
+    fn lagging_replicas(&self) -> Vec<(&Client, &Replica)> {
         let end = self.repl.log.end();
-        let replicas = self.clients.iter().filter_map(|(_, client)| client.replica.as_ref());
-        replicas.filter(|replica| replica.receives_stream() && replica.ack_offset < end).count()
+        let mut lagging: Vec<(&Client, &Replica)> = replication::replicas(self).collect();
+        lagging.retain(|(_, replica)| !self.repl.is_replica() && replica.ack_offset != end);
+        lagging
     }
 
     /// Looks whether the replicas of a pending shutdown have caught up, or the time is over.
     pub(super) fn continue_shutdown(&mut self) {
         let Some(pending) = self.shutdown else { return };
-        let lagging = self.lagging_replicas();
-        if lagging > 0 && self.keys.now < pending.deadline_ms {
+        if !self.lagging_replicas().is_empty() && self.keys.now < pending.deadline_ms {
             return;
         }
-        if lagging > 0 {
-            log::warn!("Lagging replicas: {lagging} did not catch up in time.");
-        }
         self.shutdown = None;
-        if !self.finish_shutdown(pending.options) {
+        if self.finish_shutdown(pending.options) == Outcome::Failed {
             process::forget_shutdown_signal();
-            if let Some(id) = pending.asked_by
-                && let Some(reply) = self.reply(id)
-            {
-                reply.error(b"ERR Errors trying to SHUTDOWN. Check logs.");
-                self.after_commands(id);
-            }
+            self.unpause(Purpose::Shutdown);
+            self.fail_shutdown_waiters();
         }
     }
 
-    fn finish_shutdown(&mut self, options: ShutdownOptions) -> bool {
+    /// Tells of each replica that will miss something, and how many will not.
+    fn log_replicas(&self) {
+        let (end, now_s) = (self.repl.log.end(), self.keys.now / 1000);
+        let lagging = self.lagging_replicas();
+        for (client, replica) in &lagging {
+            log::warn!(
+                "Lagging replica {} reported offset {} behind master, lag={}, state={}.",
+                replica_name(client),
+                end.saturating_sub(replica.ack_offset),
+                if replica.stage == ReplicaStage::Online { now_s - replica.ack_time_s } else { 0 },
+                replica.stage.name(),
+            );
+        }
+        let all = replication::replicas(self).count();
+        if all > 0 {
+            log::info!("{} of {all} replicas are in sync when shutting down.", all - lagging.len());
+        }
+    }
+
+    fn finish_shutdown(&mut self, options: ShutdownOptions) -> Outcome {
+        self.log_replicas();
         if let Some(child) = &self.snapshot.child {
             log::warn!("There is a child saving an .rdb. Killing it! ({})", child.pid);
             self.kill_snapshot_child();
@@ -112,7 +136,7 @@ impl Server {
                 log::error!("Error trying to save the DB, can't exit: {error}");
                 if !options.force {
                     log::warn!("Errors trying to shut down the server. Check the logs for more information.");
-                    return false;
+                    return Outcome::Failed;
                 }
             }
         }
@@ -125,7 +149,7 @@ impl Server {
         }
         log::warn!("Understudy is now ready to exit, bye bye...");
         self.exit_code = Some(0);
-        true
+        Outcome::Ends
     }
 
     /// SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]
@@ -152,13 +176,18 @@ impl Server {
             };
             process::forget_shutdown_signal();
             log::info!("Shutdown manually aborted.");
+            self.unpause(Purpose::Shutdown);
+            self.fail_shutdown_waiters();
             if let Some(reply) = self.reply(id) {
                 reply.ok();
             }
             return Ok(());
         }
-        if !self.begin_shutdown(options, Some(id)) {
-            return Err(CommandError::new("ERR Errors trying to SHUTDOWN. Check logs."));
+        let waits_already = self.shutdown.is_some() && !options.now;
+        match if waits_already { Outcome::Waits } else { self.begin_shutdown(options) } {
+            Outcome::Ends => {}
+            Outcome::Waits => self.block_client(id, Reason::Shutdown, None),
+            Outcome::Failed => return Err(CommandError::new("ERR Errors trying to SHUTDOWN. Check logs.")),
         }
         Ok(())
     }

@@ -62,13 +62,16 @@ pub const ROWS: &[Row<HouseFn>] = &[Row {
         sub("list", -2, OTHERS, "2.4.0", "Describes all connections", list),
         sub("no-evict", 3, OTHERS, "7.0.0", "Spares this connection when memory is short", no_evict),
         sub("no-touch", 3, OWN, "7.2.0", "Says whether this connection's reads count as use of a key", no_touch),
+        sub("pause", -3, OTHERS, "3.0.0", "Lets commands stand still for a while", Server::client_pause),
         sub("reply", 3, OWN, "3.2.0", "Says whether commands are to be answered", reply),
         sub("setinfo", 4, OWN, "7.2.0", "Notes the library behind this connection", setinfo),
         sub("setname", 3, OWN, "2.6.9", "Names this connection", setname),
+        sub("unblock", -3, OTHERS, "5.0.0", "Ends the wait of a connection", unblock),
+        sub("unpause", 2, OTHERS, "6.2.0", "Ends a pause", Server::client_unpause),
     ],
 }];
 
-const HELP: [&str; 33] = [
+const HELP: [&str; 39] = [
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "GETREDIR",
     "    Tell which client gets the invalidation messages of this one.",
@@ -90,12 +93,18 @@ const HELP: [&str; 33] = [
     "    * SKIPME (YES|NO): whether to spare this connection (default: yes).",
     "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> [...]]",
     "    Describe connections, one a line.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Let commands, or only writes, stand still for so many milliseconds.",
     "REPLY (ON|OFF|SKIP)",
     "    Say whether commands are answered; SKIP concerns the next one.",
     "SETINFO (LIB-NAME|LIB-VER) <value>",
     "    Note the library behind this connection.",
     "SETNAME <name>",
     "    Name this connection.",
+    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    "    End the wait of a connection, as if its time were up or by an error.",
+    "UNPAUSE",
+    "    End the pause.",
     "NO-EVICT (ON|OFF)",
     "    Spare this connection when memory is short.",
     "NO-TOUCH (ON|OFF)",
@@ -142,6 +151,27 @@ fn setinfo(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let place = if is_name { &mut client.library.0 } else { &mut client.library.1 };
     *place = value.to_vec();
     client.reply.ok();
+    Ok(())
+}
+
+fn unblock(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
+    let with_error = match argv.get(3) {
+        _ if argv.len() > 4 => {
+            return Err(CommandError::new(
+                "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.",
+            ));
+        }
+        None => false,
+        Some(reason) if is_option(reason, "TIMEOUT") => false,
+        Some(reason) if is_option(reason, "ERROR") => true,
+        Some(_) => return Err(CommandError::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+    };
+    let number = integer(argv.at(2))?;
+    let found = u64::try_from(number).ok().and_then(|number| server.clients.by_number(number));
+    let unblocked = found.is_some_and(|other| server.unblock_client(other, with_error));
+    if let Some(reply) = server.reply(id) {
+        reply.int(i64::from(unblocked));
+    }
     Ok(())
 }
 
@@ -358,6 +388,7 @@ fn flags_of(client: &Client) -> String {
         (replica, 'S'),
         (client.is_master(), 'M'),
         (client.multi.is_some(), 'x'),
+        (client.waiting.is_some(), 'b'),
         (client.watch_touched, 'd'),
         (client.close_after_reply, 'c'),
         (client.closing, 'A'),

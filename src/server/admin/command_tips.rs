@@ -38,7 +38,7 @@ const TIPS: &[(&[&str], &str)] = &[
     (&["request_policy:all_shards", "nondeterministic_output"], "randomkey"),
     (&["request_policy:all_shards", "nondeterministic_output_order"], "keys"),
     (&["request_policy:all_shards", "response_policy:agg_logical_and"], "script|exists"),
-    (&["request_policy:all_shards", "response_policy:agg_min"], "wait"),
+    (&["request_policy:all_shards", "response_policy:agg_min"], "wait waitaof"),
     (&["request_policy:all_shards", "response_policy:agg_sum"], "dbsize"),
     (
         &["request_policy:all_shards", "response_policy:all_succeeded"],

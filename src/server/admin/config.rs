@@ -130,6 +130,7 @@ impl Server {
             self.put_back(applied);
         }
         self.apply_limits();
+        self.refresh_good_replicas();
         self.update_calm();
         outcome
     }

@@ -65,11 +65,14 @@ pub const CLIENTS: &[Field] = &[
     ("maxclients", |server| show(server.config.maxclients)),
     ("client_recent_max_input_buffer", |server| largest(server, |client| client.input.capacity())),
     ("client_recent_max_output_buffer", |server| largest(server, |client| client.reply.out.capacity())),
-    ("blocked_clients", zero),
+    ("blocked_clients", |server| show(server.blocked.len())),
     ("tracking_clients", zero),
-    ("clients_in_timeout_table", zero),
+    ("clients_in_timeout_table", |server| show(server.clients_with_deadline())),
     ("total_blocking_keys", zero),
     ("total_blocking_keys_on_nokey", zero),
+    ("paused_reason", |server| server.pauses.reason(server.keys.now).0.into()),
+    ("paused_actions", |server| server.pauses.in_force().map_or("none", |paused| paused.name()).into()),
+    ("paused_timeout_milliseconds", |server| show(server.pauses.reason(server.keys.now).1)),
 ];
 
 /// A figure of the snapshot child that runs.

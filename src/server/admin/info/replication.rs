@@ -16,10 +16,7 @@ pub fn write(server: &Server, out: &mut String) {
     let (wanted, max_lag) = (server.config.min_replicas_to_write, server.config.min_replicas_max_lag);
     let now_s = server.clock.unix_ms() / 1000;
     if wanted > 0 && max_lag > 0 {
-        let good = |replica: &&(&Client, &Replica)| {
-            replica.1.stage == ReplicaStage::Online && now_s - replica.1.ack_time_s <= i64::from(max_lag)
-        };
-        out.line("min_slaves_good_slaves", replicas.iter().filter(good).count());
+        out.line("min_slaves_good_slaves", repl.good_replicas);
     }
     for (number, (client, replica)) in replicas.into_iter().enumerate() {
         let (ip, port) = address(client);
