@@ -318,6 +318,12 @@ impl Keyspace {
         }
     }
 
+    /// Whether emptied databases wait to be freed.
+    #[inline]
+    pub fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
     /// Keys of emptied databases that are not freed yet.
     pub fn retired_keys(&self) -> usize {
         self.retired.iter().map(Db::len).sum()

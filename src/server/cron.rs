@@ -4,8 +4,10 @@ use super::{ClientId, Procedure, Server, ticks};
 
 /// The part of a cron interval that the active expiry may take, in percent.
 const EXPIRE_CPU_PERCENT: u64 = 25;
-/// Entries of a database emptied lazily that are freed in one turn of cron.
-const FREE_PER_CRON: usize = 20_000;
+/// Entries of a database emptied lazily that are freed between two looks at the clock.
+const FREE_STEP: usize = 256;
+/// So long a turn frees such entries, in microseconds; then others have theirs, until the next millisecond.
+const FREE_US: u64 = 300;
 
 impl Server {
     /// Runs `hz` times a second.
@@ -33,11 +35,25 @@ impl Server {
             self.stats.expire_cycle_us += self.clock.monotonic_us() - start_us;
             self.propagate_expired();
         }
-        self.keys.free_retired(FREE_PER_CRON);
         self.reap_child();
         self.save_if_due();
         self.accept_again_if_needed();
         self.stats.peak_memory = self.stats.peak_memory.max(self.used_memory());
+    }
+
+    /// Frees a part of what was emptied lazily, and comes again as long as there is more.
+    pub(super) fn free_retired(&mut self) {
+        let start_us = self.clock.monotonic_us();
+        while self.keys.has_retired() {
+            self.keys.free_retired(FREE_STEP);
+            if self.clock.monotonic_us() - start_us > FREE_US {
+                break;
+            }
+        }
+        self.freeing = self.keys.has_retired();
+        if self.freeing {
+            self.event_loop.create_time_event(&self.clock, 1, Procedure::FreeRetired);
+        }
     }
 
     fn each_second(&mut self) {
@@ -53,6 +69,7 @@ impl Server {
             && now.0 > us + 100_000
         {
             self.ticks_per_us = (now.1.wrapping_sub(old) as f64 / (now.0 - us) as f64).max(1e-3);
+            self.measure_turn();
         }
     }
 

@@ -45,6 +45,9 @@ use stats::Stats;
 use std::io;
 use table::CommandTable;
 
+/// After so many microseconds a turn of the loop takes up no further event.
+const TURN_US: f64 = 400.0;
+
 /// Every door of the house: what an event may start. The names are those of the C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Procedure {
@@ -66,6 +69,8 @@ pub enum Procedure {
     ReadSyncBulkPayload,
     /// The next slice of a load.
     LoadSlice,
+    /// The next part of a data set that was emptied lazily is to be freed.
+    FreeRetired,
     /// Ten times a second, or as often as `hz` says.
     ServerCron,
 }
@@ -166,6 +171,11 @@ pub struct Server {
     pub exit_code: Option<i32>,
     /// A shutdown waits for something, such as replicas that lag.
     pub shutdown: Option<shutdown::PendingShutdown>,
+    fired: Vec<Fired<Procedure>>,
+    next_fired: usize,
+    turn_ticks: u64,
+    /// What was emptied lazily is being freed.
+    freeing: bool,
     attack_logged_s: i64,
     tick_mark: Option<(u64, u64)>,
     read_buffer: Vec<u8>,
@@ -220,6 +230,10 @@ impl Server {
             cron_paused: false,
             exit_code: None,
             shutdown: None,
+            fired: Vec::new(),
+            next_fired: 0,
+            turn_ticks: u64::MAX,
+            freeing: false,
             attack_logged_s: 0,
             tick_mark: None,
             read_buffer: Vec::with_capacity(128 * 1024),
@@ -233,6 +247,7 @@ impl Server {
         };
         server.table.rename(&server.config.rename_command).map_err(io::Error::other)?;
         server.apply_limits();
+        server.measure_turn();
         server.update_time();
         server.update_calm();
         server.stats.startup_memory = crate::base::memory::used_memory();
@@ -267,9 +282,8 @@ impl Server {
 
     /// Runs until somebody asks it to end; returns the exit code.
     pub fn run(&mut self) -> i32 {
-        let mut fired = Vec::new();
         loop {
-            match self.turn(&mut fired) {
+            match self.turn() {
                 Ok(None) => {}
                 Ok(Some(code)) => return code,
                 Err(error) => {
@@ -281,20 +295,32 @@ impl Server {
     }
 
     /// One turn of the loop: what is due before it sleeps, sleep, events. Returns the exit code once there is one.
-    pub fn turn(&mut self, fired: &mut Vec<Fired<Procedure>>) -> io::Result<Option<i32>> {
+    ///
+    /// Where many clients have sent much, a turn ends before all of them had theirs, so that the replies of the first
+    /// do not wait for the last; the next turn goes on with the rest and asks for no new events before.
+    pub fn turn(&mut self) -> io::Result<Option<i32>> {
         self.before_sleep();
         if self.exit_code.is_some() {
             return Ok(self.exit_code);
         }
-        fired.clear();
-        self.event_loop.poll(&self.clock, fired)?;
+        if self.next_fired == self.fired.len() {
+            self.next_fired = 0;
+            self.fired.clear();
+            self.event_loop.poll(&self.clock, &mut self.fired)?;
+        }
         let start = ticks();
-        for &event in &*fired {
+        while let Some(&event) = self.fired.get(self.next_fired) {
+            self.next_fired += 1;
             match event {
                 Fired::File(_, procedure) | Fired::Time(procedure) => self.dispatch(procedure),
             }
+            if ticks().wrapping_sub(start) > self.turn_ticks {
+                break;
+            }
         }
-        self.event_loop.settle();
+        if self.next_fired == self.fired.len() {
+            self.event_loop.settle();
+        }
         let turn = ticks().wrapping_sub(start) as f64 / self.ticks_per_us;
         self.stats.note_turn(turn as u64);
         Ok(None)
@@ -312,6 +338,7 @@ impl Server {
             Procedure::SyncWithMaster => self.sync_with_master(),
             Procedure::ReadSyncBulkPayload => self.read_sync_bulk_payload(),
             Procedure::LoadSlice => self.load_slice(),
+            Procedure::FreeRetired => self.free_retired(),
             Procedure::ServerCron => self.server_cron(),
         }
     }
@@ -324,10 +351,21 @@ impl Server {
             self.touch_watchers();
         }
         self.handle_blocked_clients();
+        if !self.freeing && self.keys.has_retired() {
+            self.freeing = true;
+            self.event_loop.create_time_event(&self.clock, 0, Procedure::FreeRetired);
+        }
         self.start_waiting_sync();
         self.feed_replicas();
         self.handle_clients_with_pending_writes();
         self.free_closing_clients();
+    }
+
+    /// Puts the length of a turn into ticks; a simulation has its own idea of time.
+    fn measure_turn(&mut self) {
+        if let Clock::System = self.clock {
+            self.turn_ticks = (TURN_US * self.ticks_per_us) as u64;
+        }
     }
 
     /// Microseconds that so many processor ticks took.

@@ -9,10 +9,10 @@ use understudy::base::disk::{Disk, SimulatedDisk};
 use understudy::base::rng::Rng;
 use understudy::config::Config;
 use understudy::reactor::simulated::{Call, FarEnd, SimulatedListener, SimulatedNetwork, SimulatedStream};
-use understudy::reactor::{EventLoop, Fired, Listener, Network};
+use understudy::reactor::{EventLoop, Listener, Network};
 use understudy::resp::reply::encode_command;
 use understudy::server::child::{Children, SimulatedChild, SimulatedChildren};
-use understudy::server::{Doors, Procedure, Server};
+use understudy::server::{Doors, Server};
 
 /// One server, up or down.
 pub struct Node {
@@ -24,7 +24,6 @@ pub struct Node {
     calls: Receiver<Call>,
     births: Receiver<SimulatedChild>,
     control: Option<FarEnd>,
-    fired: Vec<Fired<Procedure>>,
     pub seen: Seen,
     /// How often it has been started.
     pub incarnation: u32,
@@ -59,7 +58,6 @@ impl Node {
             calls: channel().1,
             births: channel().1,
             control: None,
-            fired: Vec::new(),
             seen: Seen::default(),
             incarnation: 0,
             is_due: false,
@@ -136,7 +134,7 @@ impl Node {
         self.is_due = false;
         server.clock = Clock::Simulated(now_us as i64);
         for _ in 0..2 {
-            let exit_code = server.turn(&mut self.fired).expect("a loop without a kernel");
+            let exit_code = server.turn().expect("a loop without a kernel");
             oracle.observe(server, &mut self.seen)?;
             if exit_code.is_some() {
                 break;
