@@ -17,6 +17,7 @@
 //! | 2 | [`keyspace`] | the databases: keys, expiry, watched keys |
 //! | 3 | [`persist`] | RDB: the push parser, the saver, the verifier |
 //! | 3 | [`replication`] | the log that all replicas read, a replica's life, the handshake with a master |
+//! | 3 | [`pubsub`] | channels and patterns, and who listens to them |
 //! | 4 | [`commands`] | what data commands do, one file a family, and the rows that describe them |
 //! | 6 | [`server`] | the house: clients, dispatch, snapshots, both ends of replication, commands about the house |
 //!
@@ -41,6 +42,7 @@ pub mod commands;
 pub mod config;
 pub mod keyspace;
 pub mod persist;
+pub mod pubsub;
 pub mod reactor;
 pub mod replication;
 pub mod resp;

@@ -14,14 +14,30 @@ pub fn seed(seed: u64) {
     let _ = STATE.set(RandomState::with_seeds(seed, !seed, seed.rotate_left(17), 0x5eed));
 }
 
+fn state() -> &'static RandomState {
+    STATE.get_or_init(|| {
+        let mut rng = super::rng::Rng::from_os();
+        RandomState::with_seeds(rng.next_u64(), rng.next_u64(), rng.next_u64(), rng.next_u64())
+    })
+}
+
 /// The keyed 64-bit hash of a byte string.
 #[inline]
 pub fn hash(bytes: &[u8]) -> u64 {
-    let state = STATE.get_or_init(|| {
-        let mut rng = super::rng::Rng::from_os();
-        RandomState::with_seeds(rng.next_u64(), rng.next_u64(), rng.next_u64(), rng.next_u64())
-    });
-    let mut hasher = state.build_hasher();
+    let mut hasher = state().build_hasher();
     hasher.write(bytes);
     hasher.finish()
+}
+
+/// The same key for the maps of the standard library.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Keyed;
+
+impl BuildHasher for Keyed {
+    type Hasher = ahash::AHasher;
+
+    #[inline]
+    fn build_hasher(&self) -> ahash::AHasher {
+        state().build_hasher()
+    }
 }

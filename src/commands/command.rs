@@ -49,8 +49,8 @@ pub mod flag {
     pub const NO_ASYNC_LOADING: u32 = 1 << 17;
     /// Has optional keys only.
     pub const NO_MANDATORY_KEYS: u32 = 1 << 18;
-    /// The names, in the order in which COMMAND INFO tells them.
-    pub const NAMES: [(u32, &str); 19] = [
+    /// The names, in the order in which COMMAND INFO tells them. Of `MAY_REPLICATE` it says nothing.
+    pub const NAMES: [(u32, &str); 18] = [
         (WRITE, "write"),
         (READONLY, "readonly"),
         (DENYOOM, "denyoom"),
@@ -64,7 +64,6 @@ pub mod flag {
         (SKIP_SLOWLOG, "skip_slowlog"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
-        (MAY_REPLICATE, "may_replicate"),
         (NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (NO_ASYNC_LOADING, "no_async_loading"),
         (NO_MULTI, "no_multi"),

@@ -48,6 +48,7 @@ pub struct Event {
 #[derive(Default, Debug)]
 pub struct Effects {
     replaced: bool,
+    forced: bool,
     commands: Vec<u8>,
     count: usize,
     /// The classes somebody wants to hear of; events of others are not even noted.
@@ -61,6 +62,16 @@ impl Effects {
         self.replaced = true;
         self.count += 1;
         encode_command(&mut self.commands, args.iter().copied());
+    }
+
+    /// Propagates what was typed, though nothing changed.
+    pub fn propagate_anyway(&mut self) {
+        self.forced = true;
+    }
+
+    /// Whether what was typed travels though nothing changed.
+    pub fn is_forced(&self) -> bool {
+        self.forced
     }
 
     /// Propagates nothing, though something changed.
@@ -94,12 +105,13 @@ impl Effects {
     /// Whether nothing is left for the server to do.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        !self.replaced && self.events.is_empty()
+        !self.replaced && !self.forced && self.events.is_empty()
     }
 
     /// Makes ready for the next command.
     pub fn clear(&mut self) {
         self.replaced = false;
+        self.forced = false;
         self.commands.clear();
         self.count = 0;
         self.events.clear();

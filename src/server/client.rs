@@ -46,6 +46,19 @@ pub enum ReplyMode {
     SkipThis,
 }
 
+/// The classes of clients that CLIENT LIST and the limits of output tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Any other.
+    Normal,
+    /// Our master.
+    Master,
+    /// A replica of ours.
+    Replica,
+    /// Listens to a channel or a pattern.
+    PubSub,
+}
+
 /// The commands queued since MULTI.
 #[derive(Debug, Default)]
 pub struct Multi {
@@ -84,6 +97,8 @@ pub struct Client {
     pub waiting: Option<Box<Waiting>>,
     /// The position in the log after its last write.
     pub write_offset: u64,
+    /// It listens to some channel or pattern.
+    pub is_subscriber: bool,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// Where in its output begins what the command that runs writes in vain.
@@ -133,6 +148,16 @@ impl Client {
     /// Whether this is our link to a master.
     pub fn is_master(&self) -> bool {
         self.session.from_master
+    }
+
+    /// What kind of client it is.
+    pub fn class(&self) -> Class {
+        match () {
+            () if self.is_master() => Class::Master,
+            () if self.replica.is_some() => Class::Replica,
+            () if self.is_subscriber => Class::PubSub,
+            () => Class::Normal,
+        }
     }
 
     /// Its id.

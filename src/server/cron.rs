@@ -85,6 +85,7 @@ impl Server {
                     && client.replica.is_none()
                     && !client.is_master()
                     && client.waiting.is_none()
+                    && !client.is_subscriber
                     && now - client.last_active_ms > timeout_ms
             })
             .map(|(id, _)| id)

@@ -21,6 +21,9 @@ impl Server {
         }
         self.admit_command(id, argv, raw);
         self.settle_reply(id);
+        if !self.own_messages.is_empty() {
+            self.deliver_own_messages(id);
+        }
     }
 
     fn admit_command(&mut self, id: ClientId, argv: Argv<'_>, raw: Option<&[u8]>) {
@@ -120,7 +123,7 @@ impl Server {
         if !client.authenticated && command.flags & flag::NO_AUTH == 0 {
             return Err(CommandError::new("NOAUTH Authentication required."));
         }
-        if self.calm && client.replica.is_none() {
+        if self.calm && client.replica.is_none() && !client.is_subscriber {
             return Ok(());
         }
         self.may_run_now(id, index, argv)
@@ -145,6 +148,7 @@ impl Server {
         if is_write && self.repl.is_replica() && self.config.replica_read_only {
             return Err(CommandError::new("READONLY You can't write against a read only replica."));
         }
+        self.may_run_subscribed(id, command)?;
         let stale_data = self.repl.is_replica() && !self.repl.is_link_up() && !self.config.replica_serve_stale_data;
         if stale_data && command.flags & flag::STALE == 0 {
             return Err(CommandError::new(
@@ -275,7 +279,7 @@ impl Server {
             }
             effects.clear();
             self.effects = effects;
-        } else if changed && self.wants_propagation() {
+        } else if (changed || self.effects.is_forced()) && self.wants_propagation() {
             let db = self.clients.get(id).map_or(0, |client| client.session.db);
             match raw {
                 Some(raw) => self.propagate(db, raw, 1),

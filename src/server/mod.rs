@@ -15,6 +15,7 @@ pub mod loading;
 pub mod logging;
 pub mod networking;
 pub mod pause;
+pub mod pubsub;
 pub mod repl_master;
 pub mod repl_replica;
 pub mod repl_safety;
@@ -34,6 +35,7 @@ use crate::commands::ctx::Limits;
 use crate::commands::effects::Effects;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
+use crate::pubsub::PubSub;
 use crate::reactor::{EventLoop, Fired, Network};
 use crate::resp::request::Batch;
 use crate::types::CollectionLimits;
@@ -139,6 +141,10 @@ pub struct Server {
     pub stats: Stats,
     /// Both ends of replication.
     pub repl: Repl,
+    /// Who listens to which channel.
+    pub pubsub: PubSub<ClientId>,
+    /// Messages to the client whose command runs: they come after its reply.
+    own_messages: Vec<u8>,
     /// The snapshot child and what became of its predecessors.
     pub snapshot: Snapshot,
     /// Clients that wait.
@@ -214,6 +220,8 @@ impl Server {
             table: CommandTable::new(),
             stats: Stats::default(),
             repl,
+            pubsub: PubSub::default(),
+            own_messages: Vec::new(),
             snapshot: Snapshot::new(now / 1000),
             blocked: blocked::Blocked::default(),
             pauses: pause::Pauses::default(),

@@ -1,6 +1,6 @@
 //! Connections: taking them, reading commands, writing replies, closing (= networking.c).
 
-use super::client::{Client, ClientId, ReplyMode};
+use super::client::{Class, Client, ClientId, ReplyMode};
 use super::{Procedure, Server};
 use crate::base::hash::hash;
 use crate::commands::Session;
@@ -110,6 +110,7 @@ impl Server {
             authenticated: self.config.requirepass.is_empty(),
             waiting: None,
             write_offset: 0,
+            is_subscriber: false,
             reply_mode: ReplyMode::On,
             muted_from: None,
             name: Vec::new(),
@@ -147,6 +148,7 @@ impl Server {
     pub fn free_closing_clients(&mut self) {
         while let Some(id) = self.closing.pop() {
             self.unwatch_all(id);
+            self.unsubscribe_all(id);
             let Some(mut client) = self.clients.remove(id) else { continue };
             if client.waiting.is_some() {
                 self.blocked.forget(id);
@@ -507,5 +509,9 @@ impl Server {
 }
 
 fn class_limit(limits: &ClientOutputBufferLimits, client: &Client) -> crate::config::OutputBufferLimit {
-    if client.replica.is_some() { limits.replica } else { limits.normal }
+    match client.class() {
+        Class::Replica => limits.replica,
+        Class::PubSub => limits.pubsub,
+        Class::Normal | Class::Master => limits.normal,
+    }
 }

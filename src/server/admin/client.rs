@@ -7,8 +7,9 @@ use super::connection::check_client_name;
 use crate::commands::command::{Row, category, flag};
 use crate::commands::ctx::{integer, is_option};
 use crate::commands::{CommandError, error};
+use crate::pubsub::Space;
 use crate::resp::request::Argv;
-use crate::server::client::{Client, ReplyMode};
+use crate::server::client::{Class, Client, ReplyMode};
 use crate::server::table::HouseFn;
 use crate::server::{ClientId, Server};
 use std::os::fd::AsRawFd;
@@ -239,23 +240,6 @@ fn reply(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     Ok(())
 }
 
-/// The classes that TYPE tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    Normal,
-    Master,
-    Replica,
-    PubSub,
-}
-
-fn class_of(client: &Client) -> Class {
-    match (client.is_master(), &client.replica) {
-        (true, _) => Class::Master,
-        (false, Some(_)) => Class::Replica,
-        (false, None) => Class::Normal,
-    }
-}
-
 fn class_named(name: &[u8]) -> Result<Class, CommandError> {
     Ok(match name {
         _ if is_option(name, "NORMAL") => Class::Normal,
@@ -311,7 +295,7 @@ impl<'a> Victims<'a> {
     fn fit(&self, caller: ClientId, id: ClientId, client: &Client) -> bool {
         !client.closing
             && self.number.is_none_or(|number| number == id.number)
-            && self.class.is_none_or(|class| class == class_of(client))
+            && self.class.is_none_or(|class| class == client.class())
             && self.address.is_none_or(|address| address == client.peer_name.as_bytes())
             && self.local_address.is_none_or(|address| address == client.local_name.as_bytes())
             && !(self.spare_caller && id == caller)
@@ -360,7 +344,7 @@ fn list(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
         None => chosen.extend(server.clients.iter().map(|(other, _)| other)),
         Some(option) if is_option(option, "TYPE") && argv.len() == 4 => {
             let class = class_named(argv.at(3))?;
-            let fitting = server.clients.iter().filter(|(_, client)| class_of(client) == class);
+            let fitting = server.clients.iter().filter(|(_, client)| client.class() == class);
             chosen.extend(fitting.map(|(other, _)| other));
         }
         Some(option) if is_option(option, "ID") && argv.len() > 3 => {
@@ -387,6 +371,7 @@ fn flags_of(client: &Client) -> String {
     let letters = [
         (replica, 'S'),
         (client.is_master(), 'M'),
+        (client.is_subscriber, 'P'),
         (client.multi.is_some(), 'x'),
         (client.waiting.is_some(), 'b'),
         (client.watch_touched, 'd'),
@@ -417,10 +402,11 @@ fn describe(server: &Server, caller: ClientId, argv: Argv<'_>, id: ClientId, tex
     let events = if server.event_loop.awaits_writable(client.file) { "rw" } else { "r" };
     let command = client.last_command.map_or("NULL", |index| server.table.commands[index].name.as_str());
     let multi = client.multi.as_ref().map_or(-1, |multi| multi.queued.len() as i64);
+    let listens = |space: Space| server.pubsub.count(space, id);
     // Writing to a string cannot fail.
     let _ = write!(
         text,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={multi} ",
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} ",
         id.number,
         client.peer_name,
         client.local_name,
@@ -430,6 +416,9 @@ fn describe(server: &Server, caller: ClientId, argv: Argv<'_>, id: ClientId, tex
         (now - client.last_active_ms) / 1000,
         flags_of(client),
         client.session.db,
+        listens(Space::Channel),
+        listens(Space::Pattern),
+        listens(Space::Shard),
     );
     let _ = writeln!(
         text,

@@ -121,10 +121,9 @@ fn describe(reply: &mut Reply, table: &CommandTable, command: &Command) {
     reply.array(10);
     reply.bulk(command.name.as_bytes());
     reply.int(i64::from(command.arity));
-    reply.set(command.flags.count_ones() as usize);
-    for (_, name) in flag::NAMES.iter().filter(|(bit, _)| command.flags & bit != 0) {
-        reply.status(name);
-    }
+    let flags = flag::NAMES.iter().filter(|(bit, _)| command.flags & bit != 0);
+    reply.set(flags.clone().count());
+    flags.for_each(|(_, name)| reply.status(name));
     let (first, last, step) = legacy_range(command.keys);
     reply.int(i64::from(first));
     reply.int(i64::from(last));

@@ -90,8 +90,15 @@ fn ping(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     if argv.len() > 2 {
         return Err(CommandError::wrong_arity("ping"));
     }
-    if let Some(reply) = server.reply(id) {
+    if let Some(client) = server.clients.get_mut(id) {
+        let reply = &mut client.reply;
         match argv.get(1) {
+            // Among messages, an answer must have their shape.
+            message if client.is_subscriber && !reply.resp3 => {
+                reply.array(2);
+                reply.bulk(b"pong");
+                reply.bulk(message.unwrap_or(b""));
+            }
             Some(message) => reply.bulk(message),
             None => reply.out.extend_from_slice(b"+PONG\r\n"),
         }
@@ -245,6 +252,7 @@ fn reset(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
         return Err(CommandError::new("ERR can only reset normal client connections"));
     }
     server.unwatch_all(id);
+    server.unsubscribe_all(id);
     let no_password = server.config.requirepass.is_empty();
     if let Some(client) = server.clients.get_mut(id) {
         client.multi = None;

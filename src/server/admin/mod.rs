@@ -9,6 +9,7 @@ pub mod debug;
 pub mod house;
 pub mod info;
 pub mod memory;
+pub mod pubsub;
 pub mod role;
 
 use super::table::HouseFn;
@@ -26,6 +27,7 @@ pub fn all_rows() -> &'static [&'static [Row<HouseFn>]] {
         house::ROWS,
         info::ROWS,
         memory::ROWS,
+        pubsub::ROWS,
         role::ROWS,
     ]
 }

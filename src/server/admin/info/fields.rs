@@ -4,6 +4,7 @@ use super::Field;
 use crate::base::crc64::crc64;
 use crate::base::process;
 use crate::config::COMPATIBLE_VERSION;
+use crate::pubsub::Space;
 use crate::server::snapshot::SnapshotChild;
 use crate::server::stats::Measured;
 use crate::server::{Client, Server, startup};
@@ -67,6 +68,7 @@ pub const CLIENTS: &[Field] = &[
     ("client_recent_max_output_buffer", |server| largest(server, |client| client.reply.out.capacity())),
     ("blocked_clients", |server| show(server.blocked.len())),
     ("tracking_clients", zero),
+    ("pubsub_clients", |server| show(server.pubsub.subscribers())),
     ("clients_in_timeout_table", |server| show(server.clients_with_deadline())),
     ("total_blocking_keys", zero),
     ("total_blocking_keys_on_nokey", zero),
@@ -157,9 +159,9 @@ pub const STATS: &[Field] = &[
     ("current_eviction_exceeded_time", zero),
     ("keyspace_hits", |server| show(server.keys.stats.hits)),
     ("keyspace_misses", |server| show(server.keys.stats.misses)),
-    ("pubsub_channels", zero),
-    ("pubsub_patterns", zero),
-    ("pubsubshard_channels", zero),
+    ("pubsub_channels", |server| show(server.pubsub.len(Space::Channel))),
+    ("pubsub_patterns", |server| show(server.pubsub.len(Space::Pattern))),
+    ("pubsubshard_channels", |server| show(server.pubsub.len(Space::Shard))),
     ("latest_fork_usec", |server| show(server.stats.latest_fork_us)),
     ("total_forks", |server| show(server.stats.total_forks)),
     ("migrate_cached_sockets", zero),
