@@ -53,6 +53,8 @@ pub struct Replica {
     pub stage: ReplicaStage,
     /// The position in the log of the next byte it is to be sent.
     pub position: u64,
+    /// Whether it has ever said how far it is; until then it may hold nothing at all.
+    pub has_acked: bool,
     /// The offset it has acknowledged.
     pub ack_offset: u64,
     /// The offset up to which its append-only file is on disk, as it acknowledged.
@@ -79,6 +81,7 @@ impl Replica {
         Replica {
             stage: ReplicaStage::WaitBgsaveStart,
             position: 0,
+            has_acked: false,
             ack_offset: 0,
             ack_disk_offset: 0,
             ack_time_s: now_s,

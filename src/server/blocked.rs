@@ -306,7 +306,8 @@ impl Server {
     /// How many replicas have acknowledged an offset.
     pub fn count_acks(&self, offset: u64, on_disk: bool) -> usize {
         let replicas = self.repl.attached.iter().filter_map(|id| self.replica_of(*id));
-        let online = replicas.filter(|replica| replica.stage == ReplicaStage::Online);
+        // A write that was made before there was a log has offset 0: a replica that is still loading does not have it.
+        let online = replicas.filter(|replica| replica.stage == ReplicaStage::Online && replica.has_acked);
         let acknowledged = online.map(|replica| if on_disk { replica.ack_disk_offset } else { replica.ack_offset });
         acknowledged.filter(|&acknowledged| acknowledged >= offset).count()
     }

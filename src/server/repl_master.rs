@@ -275,6 +275,7 @@ impl Server {
         }
         replica.stage = ReplicaStage::Online;
         replica.position = position;
+        replica.has_acked = true;
         replica.ack_offset = position;
         self.stats.sync_partial_ok += 1;
         let replid = self.repl.replid.clone();
@@ -750,6 +751,7 @@ impl Server {
         let Some(client) = self.clients.get_mut(id) else { return };
         let name = replica_name(client);
         let Some(replica) = &mut client.replica else { return };
+        replica.has_acked = true;
         replica.ack_offset = replica.ack_offset.max(offset);
         replica.ack_disk_offset = replica.ack_disk_offset.max(disk_offset.unwrap_or(0));
         replica.ack_time_s = now_s;

@@ -83,10 +83,7 @@ impl Node {
         let mut server = Server::behind(doors, config).expect("a server");
         server.add_listener(Listener::Simulated(listener)).expect("a listener");
         (self.calls, self.births, self.door) = (calls, births, door);
-        let (stream, control) = SimulatedStream::open(SocketAddr::from(([10, 0, 1, 1], 1)));
-        control.give_room(usize::MAX / 2);
-        let _ = self.door.send(stream);
-        self.control = Some(control);
+        self.new_control();
         server.load_data_from_disk().expect("a readable disk");
         self.server = Some(server);
         self.seen = Seen::default();
@@ -94,6 +91,13 @@ impl Node {
         self.is_due = true;
         self.free_at_us = now_us;
         self.paused_until_us = 0;
+    }
+
+    /// Another connection for the operator in the place of the one there was.
+    pub fn new_control(&mut self) {
+        let control = self.accept(SocketAddr::from(([10, 0, 1, 1], 1)));
+        control.give_room(usize::MAX / 2);
+        self.control = Some(control);
     }
 
     /// The end of the server; its disk stays.

@@ -55,7 +55,7 @@ impl Run {
         let storm_until_us = world.now_us + 5_000_000 + world.rng.below(STORM_US - 5_000_000);
         let mut run = Run { world, agenda: BTreeMap::new(), tasks: 0, in_peace: false };
         for writer in 0..1 + run.world.rng.index(2) {
-            run.world.writers.push(Writer::default());
+            run.world.writers.push(Writer::new(writer));
             run.at(1000, Task::Write(writer));
         }
         run.at(500_000, Task::Fault);
@@ -259,6 +259,8 @@ impl Run {
         if self.world.nodes[node].is_awake(self.world.now_us) {
             self.world.last_upheaval_us = self.world.now_us;
             self.world.command(node, &["SHUTDOWN", how])?;
+            // Who asked for it may wait for the end of the replicas' lag; the operator has another connection.
+            self.world.nodes[node].new_control();
             self.world.count("shutdowns");
             // It may wait for its replicas first.
             for delay in [3_000_000, 20_000_000] {

@@ -14,6 +14,7 @@ pub struct Writer {
     /// What WAIT was asked for: each write's token and the replicas wanted.
     pub asked: Vec<Asked>,
     tokens: u64,
+    number: usize,
     now_us: u64,
 }
 
@@ -36,9 +37,13 @@ fn push(out: &mut Vec<u8>, text: &str) {
 }
 
 impl Writer {
+    pub fn new(number: usize) -> Writer {
+        Writer { number, ..Writer::default() }
+    }
+
     /// Forgets everything about a connection that is over.
     pub fn reset(&mut self) {
-        *self = Writer { tokens: self.tokens, ..Writer::default() };
+        *self = Writer { tokens: self.tokens, ..Writer::new(self.number) };
     }
 
     /// Some commands to be sent at once.
@@ -84,7 +89,8 @@ impl Writer {
     /// A write to a key of its own, and WAIT for some replicas.
     fn ask_for_safety(&mut self, out: &mut Vec<u8>, rng: &mut Rng) {
         self.tokens += 1;
-        let token = format!("token:{}", self.tokens);
+        // Nobody else writes this key: a write that changes nothing has no offset to wait for.
+        let token = format!("token:{}:{}", self.number, self.tokens);
         self.say(out, &format!("SELECT {DATABASES}"));
         self.say(out, &format!("SETNX {token} 1"));
         self.asked.push(Asked { token, at_us: self.now_us, replies_before: self.outstanding });
