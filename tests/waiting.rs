@@ -305,7 +305,7 @@ fn a_shutdown_waits_for_lagging_replicas_and_holds_writes_meanwhile() {
         assert_eq!(reply(&mut writes), Value::Int(2));
         master.wait_for_log("Shutdown manually aborted.");
         let mut asks = master.client();
-        send(&mut asks, &["SHUTDOWN"]);
+        send(&mut asks, &["SHUTDOWN", "SAVE"]);
         wait_until_blocked(&master, "1");
         replica.signal("CONT");
         assert!(master.wait_exit().success());
