@@ -62,6 +62,8 @@ pub struct Introduction {
     pub ip: Option<String>,
     /// The history we are in and the first offset we lack, or nothing.
     pub psync: Option<(String, u64)>,
+    /// The master-to-be is to take our place.
+    pub failover: bool,
 }
 
 /// What the handshake wants next.
@@ -150,7 +152,11 @@ impl Introduction {
             Some((replid, offset)) => (replid.as_str(), offset.to_string()),
             None => ("?", "-1".into()),
         };
-        Step::Send(LinkStage::PsyncReply, command(&[b"PSYNC", replid.as_bytes(), offset.as_bytes()]))
+        let mut args: Vec<&[u8]> = vec![b"PSYNC", replid.as_bytes(), offset.as_bytes()];
+        if self.failover {
+            args.push(b"FAILOVER");
+        }
+        Step::Send(LinkStage::PsyncReply, command(&args))
     }
 
     fn after_psync(&self, line: &[u8]) -> Step {
@@ -227,6 +233,7 @@ mod tests {
             port: 7000,
             ip: Some("10.0.0.1".into()),
             psync: Some(("a".repeat(40), 101)),
+            failover: true,
         };
         let (mut stage, _) = intro.begin();
         let mut said = Vec::new();
@@ -242,7 +249,7 @@ mod tests {
                 "REPLCONF listening-port 7000".into(),
                 "REPLCONF ip-address 10.0.0.1".into(),
                 "REPLCONF capa eof capa psync2".into(),
-                format!("PSYNC {} 101", "a".repeat(40)),
+                format!("PSYNC {} 101 FAILOVER", "a".repeat(40)),
             ]
         );
         assert_eq!(stage, LinkStage::PsyncReply);

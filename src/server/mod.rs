@@ -10,6 +10,7 @@ pub mod child;
 pub mod client;
 pub mod cron;
 pub mod dispatch;
+pub mod failover;
 pub mod listen;
 pub mod loading;
 pub mod logging;
@@ -151,6 +152,8 @@ pub struct Server {
     pub blocked: blocked::Blocked,
     /// Commands that stand still for a while.
     pub pauses: pause::Pauses,
+    /// Our part is being handed over to a replica.
+    pub failover: failover::Failover,
     /// The load that goes on.
     pub loading: Option<Box<LoadJob>>,
     /// Nothing is amiss that a command would have to be refused for.
@@ -225,6 +228,7 @@ impl Server {
             snapshot: Snapshot::new(now / 1000),
             blocked: blocked::Blocked::default(),
             pauses: pause::Pauses::default(),
+            failover: failover::Failover::default(),
             loading: None,
             calm: true,
             exec_depth: 0,
@@ -359,6 +363,7 @@ impl Server {
             self.touch_watchers();
         }
         self.handle_blocked_clients();
+        self.check_failover();
         if !self.freeing && self.keys.has_retired() {
             self.freeing = true;
             self.event_loop.create_time_event(&self.clock, 0, Procedure::FreeRetired);

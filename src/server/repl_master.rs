@@ -220,6 +220,12 @@ impl Server {
         if self.clients.get(id).is_none_or(|client| client.replica.is_some()) {
             return Ok(());
         }
+        if psync && argv.get(3).is_some_and(|option| option.eq_ignore_ascii_case(b"failover")) {
+            self.take_over_from_master(id, argv)?;
+        }
+        if self.failover.is_under_way() {
+            return Err(CommandError::new("NOMASTERLINK Can't SYNC while failing over"));
+        }
         if self.repl.is_replica() && !self.repl.is_link_up() {
             return Err(CommandError::new("NOMASTERLINK Can't SYNC while not connected with my master"));
         }
@@ -766,7 +772,9 @@ impl Server {
         let now_s = self.keys.now / 1000;
         let period = i64::from(self.config.repl_ping_replica_period.max(1));
         let replicas = self.replicas();
-        if !self.repl.is_replica() && !replicas.is_empty() && now_s % period == 0 {
+        // Nothing may come after what the target of a failover has acknowledged.
+        let hands_over = self.failover.is_under_way();
+        if !self.repl.is_replica() && !hands_over && !replicas.is_empty() && now_s % period == 0 {
             let mut ping = Vec::new();
             encode_command(&mut ping, [b"PING".as_slice()].into_iter());
             self.append_to_log(&ping);

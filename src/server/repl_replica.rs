@@ -118,6 +118,9 @@ impl MasterLink {
 impl Server {
     /// REPLICAOF host port, REPLICAOF NO ONE.
     pub fn replicaof_command(&mut self, id: ClientId, argv: Argv<'_>) -> Result<(), CommandError> {
+        if self.failover.is_under_way() {
+            return Err(CommandError::new("ERR REPLICAOF not allowed while failing over."));
+        }
         if is_option(argv.at(1), "NO") && is_option(argv.at(2), "ONE") {
             if self.repl.is_replica() {
                 self.replication_unset_master();
@@ -274,6 +277,7 @@ impl Server {
             port,
             ip: config.replica_announce_ip.clone(),
             psync: self.continuation(),
+            failover: self.failover.asks(),
         }
     }
 
@@ -388,7 +392,18 @@ impl Server {
             }
             _ => {}
         }
-        match self.repl.link.introduction.step(stage, line) {
+        let step = self.repl.link.introduction.step(stage, line);
+        if stage == LinkStage::PsyncReply && !self.failover_answered(&step, line) {
+            return;
+        }
+        match step {
+            Step::Send(LinkStage::PsyncReply, bytes) => {
+                self.send_to_master(LinkStage::PsyncReply, &bytes);
+                match self.repl.link.connection {
+                    Some(_) => self.note_failover_asked(),
+                    None => self.failover_write_failed(),
+                }
+            }
             Step::Send(next, bytes) => self.send_to_master(next, &bytes),
             Step::Wait => {}
             Step::FullResync { replid, offset } => {

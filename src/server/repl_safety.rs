@@ -7,7 +7,8 @@ use crate::replication::replica::LinkStage;
 
 impl Server {
     fn reconnect_limit_ms(&self) -> u64 {
-        u64::from(self.config.repl_reconnect_max_delay) * 1000
+        let limit_s = if self.hurries_to_master() { 1 } else { self.config.repl_reconnect_max_delay };
+        u64::from(limit_s) * 1000
     }
 
     /// An attempt to reach the master has failed: the next one waits.

@@ -98,6 +98,18 @@ pub const ROWS: &[Row<HouseFn>] = &[
         subcommands: &[],
     },
     Row {
+        name: "failover",
+        arity: -1,
+        flags: flag::ADMIN | flag::NOSCRIPT | flag::STALE,
+        categories: 0,
+        keys: &[],
+        group: "server",
+        since: "6.2.0",
+        summary: "Hands the part of the master over to a replica.",
+        run: Some(Server::failover_command),
+        subcommands: &[],
+    },
+    Row {
         name: "replconf",
         arity: -1,
         flags: flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::ALLOW_BUSY,

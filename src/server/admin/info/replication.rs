@@ -25,7 +25,7 @@ pub fn write(server: &Server, out: &mut String) {
         let value = format!("ip={ip},port={port},state={state},offset={},lag={lag}", replica.ack_offset);
         out.line(&format!("slave{number}"), value);
     }
-    out.line("master_failover_state", "no-failover");
+    out.line("master_failover_state", server.failover.name());
     out.line("master_replid", &repl.replid);
     out.line("master_replid2", &repl.replid2);
     out.line("master_repl_offset", repl.log.end());
