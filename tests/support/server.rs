@@ -57,7 +57,7 @@ impl Server {
         Server::start_in(kind, &fresh_dir(), args)
     }
 
-    /// As `start`, in a directory that may already hold a snapshot.
+    /// As `start`, in a directory that may already hold a snapshot, or a configuration file `server.conf`.
     #[track_caller]
     pub fn start_in(kind: Kind, dir: &Path, args: &[&str]) -> Server {
         let args = args.iter().map(|arg| arg.to_string()).collect();
@@ -74,7 +74,9 @@ impl Server {
     /// Runs the process; false if it ended before it answered (somebody else may have taken the port).
     fn launch(&mut self) -> bool {
         let log = fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let config = self.dir.join("server.conf");
         let child = Command::new(self.kind.program())
+            .args(config.exists().then_some(config))
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
             .args(["--dir", self.dir.to_str().unwrap(), "--enable-debug-command", "yes"])
             .args(["--repl-diskless-sync-delay", "0"])
