@@ -5,12 +5,15 @@
 
 mod client;
 mod dataset;
+mod proxy;
 mod server;
 
 #[allow(unused_imports)]
 pub use client::{Client, Value, encode};
 #[allow(unused_imports)]
 pub use dataset::{Dice, assert_same_data, difference, fill, keys_of, random_writes};
+#[allow(unused_imports)]
+pub use proxy::{Proxy, Stage};
 #[allow(unused_imports)]
 pub use server::{Kind, Server, free_port, fresh_dir, peer};
 
