@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Client, Kind, Server, Value, assert_same_data, fill, free_port, fresh_dir, peer, wait_until};
+use support::{Client, Kind, Server, Value, assert_same_data, encode, fill, free_port, fresh_dir, peer, wait_until};
 
 const BOTH: [Kind; 2] = [Kind::Stock, Kind::Ours];
 const BOUND: Duration = Duration::from_secs(20);
@@ -646,4 +646,18 @@ fn a_snapshot_that_waits_behind_a_ping_is_sent() {
     while !got.ends_with(b"REDIS0010") {
         got.extend(replica.read_exact(1).unwrap());
     }
+}
+
+#[test]
+fn what_follows_shutdown_in_a_pipeline_is_neither_run_nor_answered() {
+    let mut server = Server::start(Kind::Ours, &["--save", "3600 1"]);
+    let mut client = server.client();
+    let commands: [&[&str]; 3] = [&["SET", "before", "1"], &["SHUTDOWN"], &["SET", "after", "1"]];
+    let pipeline: Vec<u8> = commands.iter().flat_map(|args| encode(args)).collect();
+    client.write_raw(&pipeline).unwrap();
+    assert_eq!(client.read_to_end().unwrap(), b"+OK\r\n", "the second SET must not be promised");
+    assert!(server.wait_exit().success());
+    server.restart();
+    server.wait_loaded();
+    assert_eq!(server.cmd(&["DBSIZE"]), Value::Int(1));
 }

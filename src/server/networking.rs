@@ -169,7 +169,7 @@ impl Server {
     pub fn read_query_from_client(&mut self, id: ClientId) {
         self.update_time();
         let Some(client) = self.clients.get_mut(id) else { return };
-        if client.closing {
+        if client.closing || self.exit_code.is_some() {
             return;
         }
         let file = client.file;
@@ -309,8 +309,8 @@ impl Server {
                 self.prefetch(id, batch, index, buffer);
             }
             let client = self.clients.get_mut(id)?;
-            if client.closing || client.close_after_reply {
-                // What came after QUIT is not run, but what came before is answered.
+            if client.closing || client.close_after_reply || self.exit_code.is_some() {
+                // What came after QUIT or SHUTDOWN is not run (the file is written), but what came before is answered.
                 self.after_commands(id);
                 return Some(buffer.len());
             }

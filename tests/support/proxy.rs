@@ -171,7 +171,8 @@ impl Tracker {
             self.passed += 1;
             self.step(byte);
         }
-        let due = plan.is_some_and(|(stage, after)| stage == self.stage && stage == Stage::Load && self.passed >= after);
+        let due =
+            plan.is_some_and(|(stage, after)| stage == self.stage && stage == Stage::Load && self.passed >= after);
         (bytes.len(), due)
     }
 
