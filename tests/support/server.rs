@@ -222,6 +222,13 @@ impl Server {
         status.unwrap()
     }
 
+    /// As `restart`, with further arguments from now on.
+    #[track_caller]
+    pub fn restart_with(&mut self, args: &[&str]) {
+        self.args.extend(args.iter().map(|arg| arg.to_string()));
+        self.restart();
+    }
+
     /// Kills it if it still runs, and starts it again on the same port, directory and arguments.
     #[track_caller]
     pub fn restart(&mut self) {
