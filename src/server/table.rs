@@ -82,26 +82,53 @@ pub struct Command {
 pub struct CommandTable {
     /// Containers and subcommands included.
     pub commands: Vec<Command>,
-    slots: Vec<u16>,
+    slots: Vec<Slot>,
 }
 
-const SLOTS: usize = 2048;
+const SLOTS: usize = 1024;
 const EMPTY: u16 = u16::MAX;
+/// A name is looked for by so many bytes at its start and at its end.
+const HALF: usize = 8;
 
-/// A hash of a name that does not tell upper from lower case.
+/// A slot of the index by name: what a name looks like, and the command that it leads to.
+#[derive(Clone, Copy)]
+struct Slot {
+    look: (u64, u64),
+    len: usize,
+    /// Whether what looks like this name is this name: it is short and has nothing but letters.
+    is_plain: bool,
+    index: u16,
+}
+
+const NO_COMMAND: Slot = Slot { look: (0, 0), len: 0, is_plain: false, index: EMPTY };
+
+/// What a name looks like: its first and its last eight bytes, upper case as lower case. Bytes that are no letters may
+/// look like others.
 #[inline]
-fn slot_of(name: &[u8]) -> usize {
-    let mut word = name.len() as u64;
-    for &byte in name.iter().take(24) {
-        word = (word ^ u64::from(byte | 0x20)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
-    }
-    (word ^ (word >> 29)) as usize % SLOTS
+fn look_of(name: &[u8]) -> (u64, u64) {
+    const LOWER: u64 = 0x2020_2020_2020_2020;
+    let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap_or_default());
+    let (first, last) = match name.len() {
+        HALF.. => (word(&name[..HALF]), word(&name[name.len() - HALF..])),
+        4.. => {
+            let half = |bytes: &[u8]| u64::from(u32::from_le_bytes(bytes.try_into().unwrap_or_default()));
+            (half(&name[..4]), half(&name[name.len() - 4..]))
+        }
+        _ => (name.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)), 0),
+    };
+    (first | LOWER, last | LOWER)
+}
+
+#[inline]
+fn slot_of(look: (u64, u64)) -> usize {
+    let mixed = (look.0 ^ look.1.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 40) as usize % SLOTS
 }
 
 impl CommandTable {
     /// The table of everything this server can do.
     pub fn new() -> Self {
-        let mut table = CommandTable { commands: Vec::new(), slots: vec![EMPTY; SLOTS] };
+        let mut table = CommandTable { commands: Vec::new(), slots: vec![NO_COMMAND; SLOTS] };
         for rows in commands::all_rows() {
             for row in *rows {
                 table.add(row, None, Run::Data);
@@ -164,7 +191,7 @@ impl CommandTable {
             }
             self.commands[index].called = String::from_utf8_lossy(to).to_ascii_lowercase();
         }
-        self.slots.fill(EMPTY);
+        self.slots.fill(NO_COMMAND);
         for index in 0..self.commands.len() {
             if !self.commands[index].is_subcommand && !self.commands[index].called.is_empty() {
                 self.enter(index);
@@ -175,24 +202,30 @@ impl CommandTable {
 
     /// Puts a command where its name leads to.
     fn enter(&mut self, index: usize) {
-        let mut slot = slot_of(self.commands[index].called.as_bytes());
-        while self.slots[slot] != EMPTY {
+        let called = self.commands[index].called.as_bytes();
+        let (look, len) = (look_of(called), called.len());
+        let is_plain = len <= 2 * HALF && called.iter().all(u8::is_ascii_lowercase);
+        let mut slot = slot_of(look);
+        while self.slots[slot].index != EMPTY {
             slot = (slot + 1) % SLOTS;
         }
-        self.slots[slot] = index as u16;
+        self.slots[slot] = Slot { look, len, is_plain, index: index as u16 };
     }
 
     /// The command of this name, in any case; no subcommands.
     #[inline]
     pub fn by_name(&self, name: &[u8]) -> Option<usize> {
-        let mut slot = slot_of(name);
+        let look = look_of(name);
+        let mut slot = slot_of(look);
         loop {
-            let index = self.slots[slot];
-            if index == EMPTY {
+            let found = self.slots[slot];
+            if found.index == EMPTY {
                 return None;
             }
-            if self.commands[index as usize].called.as_bytes().eq_ignore_ascii_case(name) {
-                return Some(index as usize);
+            let index = found.index as usize;
+            let is_alike = found.look == look && found.len == name.len();
+            if is_alike && (found.is_plain || self.commands[index].called.as_bytes().eq_ignore_ascii_case(name)) {
+                return Some(index);
             }
             slot = (slot + 1) % SLOTS;
         }
@@ -234,5 +267,45 @@ impl CommandTable {
 impl Default for CommandTable {
     fn default() -> Self {
         CommandTable::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+
+    /// What looks alike and is not the same must not be found: every name with one byte changed, beside a plain search.
+    #[test]
+    fn a_name_is_found_in_any_case_and_nothing_else_is() {
+        let mut table = CommandTable::new();
+        table.rename(&[(b"get".to_vec(), b"a-name_that-is-longer-than-others".to_vec())]).unwrap();
+        let mut rng = Rng::new(9);
+        let naive = |name: &[u8]| {
+            let known = |command: &Command| !command.is_subcommand && !command.called.is_empty();
+            table
+                .commands
+                .iter()
+                .position(|command| known(command) && command.called.as_bytes().eq_ignore_ascii_case(name))
+        };
+        for index in 0..table.commands.len() {
+            let called = table.commands[index].called.clone().into_bytes();
+            assert_eq!(table.by_name(&called), naive(&called));
+            assert_eq!(table.by_name(&called.to_ascii_uppercase()), naive(&called));
+            for _ in 0..200 {
+                let mut other = called.clone();
+                match rng.below(4) {
+                    0 => other.truncate(rng.index(other.len() + 1)),
+                    1 => other.push(rng.next_u64() as u8),
+                    2 => other.iter_mut().for_each(|byte| *byte ^= 0x20),
+                    _ if other.is_empty() => {}
+                    _ => {
+                        let at = rng.index(other.len());
+                        other[at] = rng.next_u64() as u8;
+                    }
+                }
+                assert_eq!(table.by_name(&other), naive(&other), "{:?}", other.escape_ascii().to_string());
+            }
+        }
     }
 }
