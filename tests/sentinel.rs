@@ -22,12 +22,13 @@ struct Sentinel {
 }
 
 impl Sentinel {
-    /// Watches a master under the name `m`. `INFO-PERIOD` and `PUBLISH-PERIOD` only make the test shorter.
+    /// Watches a master under the name `m`. `INFO-PERIOD` and `PUBLISH-PERIOD` only make the test shorter. (Sentinel asks
+    /// a master it has just switched to after a second only: with less than that it would find it down again.)
     fn start(master: u16) -> Sentinel {
         let (dir, port) = (fresh_dir(), free_port());
         let config = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor m 127.0.0.1 {master} 2\n\
-             sentinel down-after-milliseconds m 1500\nsentinel failover-timeout m 2000\n\
+             sentinel down-after-milliseconds m 2000\nsentinel failover-timeout m 2000\n\
              sentinel auth-pass m \"{PASSWORD}\"\n",
             dir.display()
         );
@@ -214,6 +215,12 @@ fn a_replica_of_either_kind_takes_over_and_the_old_master_follows() {
     cluster.assert_equal();
     cluster.sentinels[0].client().good(&["SENTINEL", "FAILOVER", "m"]);
     cluster.after_failover(0);
+    // A replica may hide.
+    let hidden = cluster.nodes[1].port();
+    talk(hidden).good(&["CONFIG", "SET", "replica-announced", "no"]);
+    wait_until(BOUND, "no Sentinel shows the hidden replica", || {
+        cluster.sentinels.iter().all(|sentinel| !sentinel.replicas().contains_key(&hidden))
+    });
 }
 
 /// What Sentinel sends to give a node its role, in one transaction; a node without a configuration file says so and

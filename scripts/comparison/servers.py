@@ -45,20 +45,25 @@ free_port.count = 0
 class Server:
     """One server; `label` is what tables call it."""
 
-    def __init__(self, program, args=(), label=None, core=None):
+    def __init__(self, program, args=(), label=None, core=None, config=False):
         if not os.path.exists(program):
             sys.exit("%s is not there (make build, scripts/install-peers, or --ours/--stock PATH)" % program)
         self.program, self.args, self.core = program, [str(arg) for arg in args], core
         self.label = label or os.path.basename(program)
         self.dir = tempfile.mkdtemp(prefix="compare-")
         self.port = free_port()
+        # With a configuration file, CONFIG REWRITE has a place to write to.
+        self.config = [os.path.join(self.dir, "server.conf")] if config else []
+        for path in self.config:
+            open(path, "w").close()
         self.process = None
         atexit.register(self.stop)
         self.start()
 
     def start(self, *more):
-        command = [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.dir, "--save", "",
-                   "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"] + self.args + [str(m) for m in more]
+        command = [self.program] + self.config + ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.dir,
+                   "--save", "", "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"]
+        command += self.args + [str(m) for m in more]
         if self.core is not None:
             command = ["taskset", "-c", str(self.core)] + command
         with open(self.log_path(), "ab") as log:
