@@ -42,7 +42,10 @@ lint:
 compare: build peers
 	scripts/compare all $(ARGS)
 
-bench: build peers
+# make bench ARGS="requests --commands GET,SET --rounds 3"; scripts/bench --list names the parts
+bench:
+	$(CARGO) build --release --locked --bins --examples
+	scripts/install-peers --bench
 	scripts/bench $(ARGS)
 
 install: build

@@ -1,0 +1,1 @@
+"""The parts of scripts/bench: each measures ours beside its peers and records what it saw as JSON."""
