@@ -9,13 +9,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::{Client, Kind, Server, Value, difference, fill, fresh_dir, wait_until};
 
-/// Fields that we have and Redis 7.0 has not: our own, those that came with 7.2, and Valkey's about pauses.
+/// Fields that we have and Redis 7.0 has not: our own, those that came with 7.2, and later ones about clients.
 const NEWER: &[&str] = &[
     "server_name",
     "understudy_version",
     "listener0",
     "total_blocking_keys",
     "total_blocking_keys_on_nokey",
+    "pubsub_clients",
     "paused_reason",
     "paused_actions",
     "paused_timeout_milliseconds",

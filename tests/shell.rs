@@ -506,7 +506,7 @@ fn a_second_interrupt_ends_at_once() {
     server.wait_for_log(" succeeded");
     server.cmd(&["SET", "k", "v"]);
     server.signal("INT");
-    server.wait_for_log("waiting up to 600 seconds");
+    server.wait_for_log("Waiting for replicas before shutting down.");
     assert_eq!(server.cmd(&["GET", "k"]), Value::bulk("v"), "it serves meanwhile");
     server.signal("INT");
     assert_eq!(server.wait_exit().code(), Some(1));

@@ -326,3 +326,27 @@ fn a_shutdown_waits_for_lagging_replicas_and_holds_writes_meanwhile() {
         assert!(master.log().contains("0 of 1 replicas are in sync"));
     }
 }
+
+#[test]
+fn a_replica_that_came_back_counts_once_while_its_former_link_lingers() {
+    let master = Server::start(Kind::Ours, &["--repl-diskless-sync", "no"]);
+    let join = |port: &str| {
+        let mut link = master.client();
+        link.good(&["REPLCONF", "listening-port", port]);
+        send(&mut link, &["PSYNC", "?", "-1"]);
+        wait_until(Duration::from_secs(20), "the replica is online", || {
+            let text = master.cmd(&["INFO", "replication"]).text();
+            text.contains(&format!("port={port},state=online")) && !text.contains("state=wait_bgsave")
+        });
+        send(&mut link, &["REPLCONF", "ACK", "1000000"]);
+        link
+    };
+    let _links = [join("7001"), join("7001"), join("7002")];
+    wait_until(Duration::from_secs(20), "all have acknowledged", || {
+        master.cmd(&["INFO", "replication"]).text().matches("offset=1000000,").count() == 3
+    });
+    let mut client = master.client();
+    client.good(&["SET", "k", "v"]);
+    assert_eq!(client.cmd(&["WAIT", "2", "0"]), Value::Int(2));
+    assert_eq!(client.cmd(&["WAIT", "3", "50"]), Value::Int(2));
+}

@@ -5,7 +5,7 @@
 //! wait is over. A reason to wait is a row of [`Reason`], with its answer to the two questions in this file: what is
 //! said when time is up, and whether CLIENT UNBLOCK may end it.
 
-use super::client::ClientId;
+use super::client::{Client, ClientId};
 use super::{Server, pause::Paused};
 use crate::commands::{CommandError, error};
 use crate::replication::master::ReplicaStage;
@@ -87,6 +87,15 @@ impl Blocked {
 const UNBLOCKED: &[u8] = b"UNBLOCKED client unblocked via CLIENT UNBLOCK";
 const ROLE_CHANGED: &[u8] =
     b"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
+
+/// Whether two links are of one replica.
+fn is_same_node(one: &Client, other: &Client) -> bool {
+    let (one_told, other_told) = (&one.introduction, &other.introduction);
+    one_told.listening_port != 0
+        && one_told.listening_port == other_told.listening_port
+        && one_told.ip_address == other_told.ip_address
+        && (one_told.ip_address.is_some() || one.transport.peer_ip() == other.transport.peer_ip())
+}
 
 /// The moment that a timeout in milliseconds leads to; none for 0.
 pub fn deadline_of(arg: &[u8], now_ms: i64) -> Result<Option<i64>, CommandError> {
@@ -221,7 +230,7 @@ impl Server {
         if now < self.blocked.next_deadline_ms {
             return;
         }
-        let deadline = |client: Option<&super::Client>| client?.waiting.as_ref()?.deadline_ms;
+        let deadline = |client: Option<&Client>| client?.waiting.as_ref()?.deadline_ms;
         let mut next_ms = i64::MAX;
         for id in std::mem::take(&mut self.blocked.clients) {
             match (deadline(self.clients.get(id)), self.reason_of(id)) {
@@ -303,13 +312,20 @@ impl Server {
         true
     }
 
-    /// How many replicas have acknowledged an offset.
+    /// How many replicas have acknowledged an offset. One that has come back while its former link is not known to be
+    /// dead yet counts once: they are told apart by the address that they announced or come from.
     pub fn count_acks(&self, offset: u64, on_disk: bool) -> usize {
-        let replicas = self.repl.attached.iter().filter_map(|id| self.replica_of(*id));
         // A write that was made before there was a log has offset 0: a replica that is still loading does not have it.
-        let online = replicas.filter(|replica| replica.stage == ReplicaStage::Online && replica.has_acked);
-        let acknowledged = online.map(|replica| if on_disk { replica.ack_disk_offset } else { replica.ack_offset });
-        acknowledged.filter(|&acknowledged| acknowledged >= offset).count()
+        let has_it = |client: &&Client| {
+            client.replica.as_ref().is_some_and(|replica| {
+                let acknowledged = if on_disk { replica.ack_disk_offset } else { replica.ack_offset };
+                replica.stage == ReplicaStage::Online && replica.has_acked && acknowledged >= offset
+            })
+        };
+        let attached = self.repl.attached.iter().filter_map(|id| self.clients.get(*id));
+        let holders: Vec<&Client> = attached.filter(has_it).collect();
+        let first = |index: usize| !holders[..index].iter().any(|other| is_same_node(other, holders[index]));
+        (0..holders.len()).filter(|&index| first(index)).count()
     }
 
     /// Asks all replicas how far they are. The question is a part of the stream.
