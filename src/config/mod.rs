@@ -1,7 +1,7 @@
 //! The settings of one server: typed fields, and what they are before anybody says otherwise.
 //!
 //! Ancestor: the `server.xxx = yyy` half of `config.c` and `initServerConfig`. The names that users type live in
-//! [`table`], one row each; everything else (`CONFIG GET/SET/REWRITE`, the file, the command line) is derived from it.
+//! `table`, one row each; everything else (`CONFIG GET/SET/REWRITE`, the file, the command line) is derived from it.
 //!
 //! Deliberately absent: any effect. A changed setting is told to the server as [`Applied`]; binding ports, chdir,
 //! resizing the backlog are its work. Settings that have no meaning in this server are kept as text in `accepted`.

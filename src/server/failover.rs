@@ -110,7 +110,7 @@ fn is_at(replica: &(&super::Client, &Replica), host: &str, port: i64) -> bool {
 }
 
 impl Server {
-    /// FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]
+    /// `FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]`
     pub fn failover_command(&mut self, id: ClientId, argv: Argv<'_>) -> Result<(), CommandError> {
         let wish = parse(argv)?;
         if wish.abort {

@@ -152,7 +152,7 @@ impl Server {
         Outcome::Ends
     }
 
-    /// SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]
+    /// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`
     pub fn shutdown_command(&mut self, id: ClientId, argv: Argv<'_>) -> Result<(), CommandError> {
         let mut options = ShutdownOptions::default();
         let mut abort = false;
