@@ -14,6 +14,8 @@ const NEWER: &[&str] = &[
     "server_name",
     "understudy_version",
     "listener0",
+    "master_link_lag_ms",
+    "repl_stream_mismatches",
     "total_blocking_keys",
     "total_blocking_keys_on_nokey",
     "pubsub_clients",

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Kind, Server, Value, assert_same_data, fill, free_port, wait_until};
+use support::{Kind, Server, Value, assert_same_data, fill, free_port, random_writes, wait_until};
 
 const BOUND: Duration = Duration::from_secs(30);
 
@@ -127,4 +127,100 @@ fn a_replica_that_restarts_from_its_file_keeps_its_data_too() {
     replica.wait_for_link(&master);
     replica.wait_caught_up(&master);
     assert_eq!(replica.cmd(&["DBSIZE"]), Value::Int(0));
+}
+
+#[test]
+fn a_stream_that_differs_is_noticed_and_made_good() {
+    let master = Server::start(Kind::Ours, &[]);
+    let middle = Server::start(Kind::Ours, &[]);
+    let last = Server::start(Kind::Ours, &[]);
+    let stock = Server::start(Kind::Stock, &[]);
+    fill(&mut master.client());
+    middle.follow(&master);
+    stock.follow(&master);
+    last.follow(&middle);
+    let mut client = master.client();
+    client.good(&["SET", "k", "v"]);
+    last.wait_caught_up(&master);
+    client.good(&["DEBUG", "CORRUPT-STREAM", "SET", "k", "v"]);
+    master.wait_for_log("differs from ours between offsets");
+    middle.wait_for_log("differs from its master's between offsets");
+    assert!(middle.log().contains("SET") || master.info("repl_stream_mismatches") == "1");
+    for server in [&middle, &last] {
+        wait_until(BOUND, "the value is right again", || server.cmd(&["GET", "k"]) == Value::bulk("v"));
+    }
+    // Nobody can ask stock for sums.
+    assert_eq!(stock.cmd(&["GET", "k"]), Value::bulk("w"));
+    client.good(&["SET", "k", "x"]);
+    for server in [&middle, &last] {
+        server.wait_for_link(&master_of(server, &master, &middle));
+        server.wait_caught_up(&master);
+        assert_same_data(&master, server);
+    }
+    assert_eq!(master.info("repl_stream_mismatches"), "1");
+    // All is forgiven: the next cut costs no full sync.
+    let full = master.info("sync_full");
+    let partial = master.info("sync_partial_ok");
+    middle.cmd(&["CLIENT", "KILL", "TYPE", "master"]);
+    wait_until(BOUND, "it continues", || master.info("sync_partial_ok") != partial);
+    assert_eq!(master.info("sync_full"), full);
+}
+
+fn master_of<'a>(server: &Server, master: &'a Server, middle: &'a Server) -> &'a Server {
+    if server.port() == middle.port() { master } else { middle }
+}
+
+#[test]
+fn a_sound_stream_is_never_complained_about() {
+    let args = ["--repl-backlog-size", "16kb"];
+    let servers: Vec<Server> = (0..3).map(|_| Server::start(Kind::Ours, &args)).collect();
+    let [head, middle, tail] = servers.as_slice() else { unreachable!() };
+    middle.follow(head);
+    tail.follow(middle);
+    // Two seconds of acknowledgements, with more between them than the backlog holds, and then less.
+    for (round, count) in [(1, 20_000), (2, 20_000), (3, 10), (4, 10)] {
+        random_writes(&mut head.client(), round, count);
+        tail.wait_caught_up(head);
+        let heard = tail.info("master_repl_offset").parse::<u64>().unwrap();
+        wait_until(BOUND, "it is acknowledged", || {
+            middle.cmd(&["INFO", "replication"]).text().contains(&format!("offset={heard},"))
+        });
+    }
+    // What was writable above goes on under a new name: the sums are those of the bytes, whatever they are called.
+    middle.cmd(&["REPLICAOF", "NO", "ONE"]);
+    tail.wait_for_link(middle);
+    head.cmd(&["REPLICAOF", "127.0.0.1", &middle.port().to_string()]);
+    head.wait_for_link(middle);
+    random_writes(&mut middle.client(), 5, 3000);
+    for server in [head, tail] {
+        server.wait_caught_up(middle);
+        assert_same_data(middle, server);
+    }
+    for server in &servers {
+        assert_eq!(server.info("repl_stream_mismatches"), "0");
+    }
+}
+
+#[test]
+fn lag_is_told_in_time_at_both_ends() {
+    let master = Server::start(Kind::Ours, &[]);
+    let replica = Server::start(Kind::Ours, &[]);
+    replica.follow(&master);
+    let lag = || {
+        let text = master.info("slave0");
+        text.rsplit(',').next().unwrap().strip_prefix("lag_ms=").unwrap_or_else(|| panic!("{text}")).parse::<u64>()
+    };
+    master.cmd(&["SET", "a", "1"]);
+    replica.wait_caught_up(&master);
+    wait_until(BOUND, "all is acknowledged", || lag() == Ok(0));
+    assert!(replica.info("master_link_lag_ms").parse::<i64>().unwrap() >= 0);
+    replica.signal("STOP");
+    master.cmd(&["SET", "a", "2"]);
+    wait_until(BOUND, "the lag grows with time", || lag().unwrap() > 300);
+    replica.signal("CONT");
+    wait_until(BOUND, "it has caught up", || lag() == Ok(0));
+    drop(master);
+    let own = || replica.info("master_link_lag_ms").parse::<i64>().unwrap();
+    let before = own();
+    wait_until(BOUND, "what a replica holds ages without a master", || own() > before + 300);
 }

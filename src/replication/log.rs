@@ -10,6 +10,9 @@
 //! Bytes are appended once and read by every replica straight from here. The byte at position `p` is the one that
 //! Redis counts as offset `p + 1`: a replica that has seen `offset` bytes goes on at position `offset`.
 
+use super::sums::{StreamSums, between};
+use super::times::TimeMarks;
+use crate::base::crc64::crc64;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
@@ -32,6 +35,10 @@ pub struct ReplicationLog {
     first: u64,
     end: u64,
     active: bool,
+    /// When bytes came.
+    times: TimeMarks,
+    /// The running checksum, if anybody asks for it.
+    sums: Option<StreamSums>,
 }
 
 impl ReplicationLog {
@@ -78,6 +85,64 @@ impl ReplicationLog {
         self.blocks.clear();
         self.first = offset;
         self.end = offset;
+        self.times.reset(offset);
+        self.sums = None;
+    }
+
+    /// What was appended since the last call came now.
+    #[inline]
+    pub fn note_time(&mut self, now_ms: i64) {
+        self.times.note(self.end, now_ms);
+    }
+
+    /// How old the byte at `position` is, in milliseconds; 0 if it has not come yet.
+    pub fn age_ms(&self, position: u64, now_ms: i64) -> i64 {
+        self.times.age_ms(position, now_ms)
+    }
+
+    /// Sums up from `position` on, unless that is done already.
+    pub fn begin_sums(&mut self, position: u64) {
+        self.sums.get_or_insert_with(|| StreamSums::new(position));
+    }
+
+    /// Sums up what was appended. Not done at each append: whole turns at once are cheaper.
+    pub fn update_sums(&mut self) {
+        let Some(mut sums) = self.sums.take() else { return };
+        while sums.end() < self.end {
+            let slices = self.slices(sums.end(), 16);
+            if slices.is_empty() {
+                // Somebody asked for sums from a place that is gone.
+                sums = StreamSums::new(self.end);
+            }
+            slices.iter().for_each(|slice| sums.update(slice));
+        }
+        self.sums = Some(sums);
+    }
+
+    /// The running checksum at an offset, if it can be had.
+    pub fn sum_at(&self, offset: u64) -> Option<(u64, u64)> {
+        let (mut at, mut sum) = self.sums.as_ref()?.nearest(offset)?;
+        while at < offset {
+            let slices = self.slices(at, 1);
+            let bytes = slices.first()?;
+            let bytes = &bytes[..bytes.len().min((offset - at) as usize)];
+            sum = crc64(sum, bytes);
+            at += bytes.len() as u64;
+        }
+        Some((at, sum))
+    }
+
+    /// The checksum of the bytes between two offsets, if it can be had.
+    pub fn sum_between(&self, from: u64, to: u64) -> Option<u64> {
+        if from > to { None } else { Some(between(self.sum_at(from)?, self.sum_at(to)?)) }
+    }
+
+    /// Changes one bit of the byte at `position`, for tests.
+    pub fn corrupt(&mut self, position: u64) {
+        if (self.first..self.end).contains(&position) {
+            let from_start = (position - self.block_start()) as usize;
+            self.blocks[from_start / BLOCK_BYTES][from_start % BLOCK_BYTES] ^= 1;
+        }
     }
 
     /// Bytes of memory held.
@@ -135,7 +200,9 @@ impl ReplicationLog {
         if target <= self.first {
             return;
         }
+        self.update_sums();
         self.first = target;
+        self.times.forget_before(target);
         while self.blocks.len() > 1 && self.block_start() + BLOCK_BYTES as u64 <= target {
             if let Some(mut block) = self.blocks.pop_front() {
                 block.clear();
@@ -149,6 +216,38 @@ impl ReplicationLog {
 mod tests {
     use super::*;
     use crate::base::rng::Rng;
+
+    #[test]
+    fn sums_tell_the_same_at_both_ends_and_notice_a_bit() {
+        let mut rng = Rng::new(2);
+        let (mut master, mut replica) = (ReplicationLog::default(), ReplicationLog::default());
+        for (log, base) in [(&mut master, 1000), (&mut replica, 31_000)] {
+            log.reset(1000);
+            log.activate();
+            log.append(&[7; 30_000]);
+            log.begin_sums(base);
+        }
+        let mut from = 31_000;
+        for round in 0..100 {
+            let bytes: Vec<u8> = (0..rng.index(20_000)).map(|_| rng.next_u64() as u8).collect();
+            for log in [&mut master, &mut replica] {
+                log.append(&bytes);
+                log.update_sums();
+                log.trim(100_000, u64::MAX);
+            }
+            let to = replica.end();
+            assert_eq!(master.sum_between(from, to), replica.sum_between(from, to));
+            assert!(master.sum_between(from, to).is_some() && master.sum_at(to + 1).is_none());
+            from = if round % 3 == 0 { to } else { from.max(replica.first()) };
+        }
+        for log in [&mut master, &mut replica] {
+            log.append(b"*1\r\n");
+        }
+        replica.corrupt(replica.end() - 3);
+        [&mut master, &mut replica].map(ReplicationLog::update_sums);
+        let to = replica.end();
+        assert_ne!(master.sum_between(from, to), replica.sum_between(from, to));
+    }
 
     #[test]
     fn every_position_reads_as_in_a_plain_vector() {

@@ -55,6 +55,8 @@ pub struct Replica {
     pub position: u64,
     /// Whether it has ever said how far it is; until then it may hold nothing at all.
     pub has_acked: bool,
+    /// The offset that it has when its sync is done.
+    pub sync_offset: u64,
     /// The offset it has acknowledged.
     pub ack_offset: u64,
     /// The offset up to which its append-only file is on disk, as it acknowledged.
@@ -73,6 +75,8 @@ pub struct Replica {
     pub pipe_sent: usize,
     /// Whether it goes online at its first acknowledgement: after a diskless transfer we cannot know when it has loaded.
     pub online_on_ack: bool,
+    /// The offset up to which it has the bytes that we have, and the running sum there.
+    pub checked: Option<(u64, u64)>,
 }
 
 impl Replica {
@@ -82,6 +86,7 @@ impl Replica {
             stage: ReplicaStage::WaitBgsaveStart,
             position: 0,
             has_acked: false,
+            sync_offset: 0,
             ack_offset: 0,
             ack_disk_offset: 0,
             ack_time_s: now_s,
@@ -91,7 +96,13 @@ impl Replica {
             bulk: None,
             pipe_sent: 0,
             online_on_ack: false,
+            checked: None,
         }
+    }
+
+    /// The offset up to which it has all, as far as we know.
+    pub fn known_offset(&self) -> u64 {
+        self.ack_offset.max(self.sync_offset)
     }
 
     /// Whether the live stream may be written to it.
@@ -113,4 +124,6 @@ pub struct ReplicaIntroduction {
     pub capa_psync2: bool,
     /// `REPLCONF rdb-only 1`: wants the snapshot and no stream.
     pub rdb_only: bool,
+    /// `REPLCONF stream-check`: a replica of ours, which can be asked for sums, and its run id.
+    pub run_id: Option<String>,
 }

@@ -5,3 +5,5 @@ pub mod backoff;
 pub mod log;
 pub mod master;
 pub mod replica;
+pub mod sums;
+pub mod times;

@@ -1,7 +1,8 @@
 //! The handshake with a master, one reply a step, without a socket (= syncWithMaster of replication.c).
 //!
 //! ```text
-//! PING → [AUTH] → REPLCONF listening-port → [REPLCONF ip-address] → REPLCONF capa → PSYNC → snapshot or stream
+//! PING → [AUTH] → REPLCONF listening-port → [REPLCONF ip-address] → REPLCONF capa → REPLCONF stream-check → PSYNC
+//!   → snapshot or stream
 //! ```
 
 use crate::resp::reply::encode_command;
@@ -23,6 +24,8 @@ pub enum LinkStage {
     IpReply,
     /// We wait for the reply to REPLCONF capa.
     CapaReply,
+    /// We wait for the reply to REPLCONF stream-check.
+    CheckReply,
     /// We wait for the reply to PSYNC.
     PsyncReply,
     /// The snapshot comes in.
@@ -64,6 +67,8 @@ pub struct Introduction {
     pub psync: Option<(String, u64)>,
     /// The master-to-be is to take our place.
     pub failover: bool,
+    /// The number that tells this run from others.
+    pub run_id: String,
 }
 
 /// What the handshake wants next.
@@ -122,7 +127,10 @@ impl Introduction {
             LinkStage::PortReply | LinkStage::IpReply => {
                 Step::Send(LinkStage::CapaReply, command(&[b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"]))
             }
-            LinkStage::CapaReply => self.send_psync(),
+            LinkStage::CapaReply => {
+                Step::Send(LinkStage::CheckReply, command(&[b"REPLCONF", b"stream-check", self.run_id.as_bytes()]))
+            }
+            LinkStage::CheckReply => self.send_psync(),
             LinkStage::PsyncReply => self.after_psync(line),
             _ => Step::Fail(format!("Unexpected reply from master: '{}'", shown())),
         }
@@ -234,10 +242,11 @@ mod tests {
             ip: Some("10.0.0.1".into()),
             psync: Some(("a".repeat(40), 101)),
             failover: true,
+            run_id: "run".into(),
         };
         let (mut stage, _) = intro.begin();
         let mut said = Vec::new();
-        for line in ["-NOAUTH Authentication required.", "+OK", "+OK", "-ERR unknown", "+OK"] {
+        for line in ["-NOAUTH Authentication required.", "+OK", "+OK", "-ERR unknown", "+OK", "-ERR unknown"] {
             let (next, text) = sent(intro.step(stage, line.as_bytes()));
             said.push(text);
             stage = next;
@@ -249,6 +258,7 @@ mod tests {
                 "REPLCONF listening-port 7000".into(),
                 "REPLCONF ip-address 10.0.0.1".into(),
                 "REPLCONF capa eof capa psync2".into(),
+                "REPLCONF stream-check run".into(),
                 format!("PSYNC {} 101 FAILOVER", "a".repeat(40)),
             ]
         );

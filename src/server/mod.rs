@@ -17,6 +17,7 @@ pub mod logging;
 pub mod networking;
 pub mod pause;
 pub mod pubsub;
+pub mod repl_check;
 pub mod repl_master;
 pub mod repl_replica;
 pub mod repl_safety;

@@ -1,6 +1,7 @@
 //! Replication as a master: the stream, and the way of a replica from SYNC to the live stream (= replication.c).
 
 use super::client::{Client, ClientId};
+use super::repl_check::Mistrust;
 use super::repl_replica::MasterLink;
 use super::snapshot::SnapshotTarget;
 use super::{Procedure, Server};
@@ -51,6 +52,8 @@ pub struct Repl {
     pub master: Option<(String, u16)>,
     /// The link to it.
     pub link: MasterLink,
+    /// Who had other bytes than his master.
+    pub mistrust: Mistrust,
     /// The clients that are our replicas.
     pub attached: Vec<ClientId>,
     /// How many of them are online and acknowledge in time, while `min-replicas-to-write` asks for that.
@@ -72,6 +75,7 @@ impl Repl {
             select_next: true,
             master: config.replicaof.as_ref().map(|master| (master.host.clone(), master.port)),
             link: MasterLink::default(),
+            mistrust: Mistrust::default(),
             attached: Vec::new(),
             good_replicas: 0,
             no_replicas_since_s: None,
@@ -272,6 +276,11 @@ impl Server {
         let ours = asked_id.eq_ignore_ascii_case(&self.repl.replid);
         let former = asked_id.eq_ignore_ascii_case(&self.repl.replid2) && wanted <= self.repl.second_offset;
         let position = wanted.saturating_sub(1).max(0) as u64;
+        let run_id = self.clients.get(id).and_then(|client| client.introduction.run_id.clone());
+        if self.repl.mistrust.concerns(run_id.as_deref(), position) {
+            log::warn!("Replica {name} must not continue: the stream it has got is not ours.");
+            return Ok(false);
+        }
         if !(ours || former) || self.repl.log.whereabouts(position) == Whereabouts::Gone {
             log::info!(
                 "Unable to partial resync with replica {name} for lack of backlog (Replica request was: {wanted})."
@@ -283,6 +292,9 @@ impl Server {
         replica.position = position;
         replica.has_acked = true;
         replica.ack_offset = position;
+        if run_id.is_some() {
+            self.repl.log.begin_sums(position);
+        }
         self.stats.sync_partial_ok += 1;
         let replid = self.repl.replid.clone();
         let Some(client) = self.clients.get_mut(id) else { return Ok(true) };
@@ -332,6 +344,11 @@ impl Server {
         let Some(replica) = &mut client.replica else { return };
         replica.stage = ReplicaStage::WaitBgsaveEnd;
         replica.position = offset;
+        replica.sync_offset = offset;
+        if client.introduction.run_id.is_some() {
+            self.repl.log.begin_sums(offset);
+            self.repl.mistrust.forgive(client.introduction.run_id.as_deref());
+        }
         if !replica.pre_psync {
             client.reply.status(&format!("FULLRESYNC {replid} {offset}"));
         }
@@ -530,6 +547,7 @@ impl Server {
         if !self.repl.log.is_active() {
             return;
         }
+        self.repl.log.note_time(self.keys.now);
         self.trim_log();
         if self.repl.attached.is_empty() {
             return;
@@ -706,6 +724,11 @@ impl Server {
                     self.note_ack(id, value, if on_disk { argv.get(pair + 3) } else { None });
                     return Ok(());
                 }
+                b"stream-check" => {
+                    self.accept_stream_check(id, value);
+                    return Ok(());
+                }
+                b"stream-sum" if argv.len() == 5 => return self.note_stream_sum(id, argv),
                 b"getack" => {
                     if self.clients.get(id).is_some_and(Client::is_master) {
                         self.repl.link.ack_wanted = true;

@@ -6,6 +6,7 @@
 
 use super::client::{Client, ClientId};
 use super::loading::{LoadJob, LoadReason};
+use super::repl_check::LinkCheck;
 use super::repl_master::new_replid;
 use super::{Procedure, Server, logging};
 use crate::base::disk::{Disk, DiskFile};
@@ -66,6 +67,10 @@ pub struct MasterLink {
     /// The master wants to know our offset now.
     pub ack_wanted: bool,
     last_newline_s: i64,
+    /// When the last bytes of the stream came, in milliseconds since 1970.
+    pub heard_ms: Option<i64>,
+    /// Whether the stream is checked, and how far.
+    pub check: LinkCheck,
     /// When the next attempt is due.
     pub backoff: Backoff,
     /// Somebody has asked for this master, and no sync has succeeded since: what it sends is what he wants.
@@ -90,6 +95,8 @@ impl Default for MasterLink {
             down_since_s: 0,
             ack_wanted: false,
             last_newline_s: 0,
+            heard_ms: None,
+            check: LinkCheck::default(),
             backoff: Backoff::default(),
             is_ordered: false,
             refused_empty: false,
@@ -99,6 +106,11 @@ impl Default for MasterLink {
 }
 
 impl MasterLink {
+    /// What we hold is not what the master thinks it is: all of it must come anew.
+    pub fn forget_continuation(&mut self) {
+        self.introduction.psync = None;
+    }
+
     /// The history and offset that the snapshot which comes begins, if the master told.
     pub fn resync(&self) -> Option<&(String, u64)> {
         self.resync.as_ref()
@@ -278,6 +290,7 @@ impl Server {
             ip: config.replica_announce_ip.clone(),
             psync: self.continuation(),
             failover: self.failover.asks(),
+            run_id: self.run_id.clone(),
         }
     }
 
@@ -390,6 +403,7 @@ impl Server {
             LinkStage::PortReply | LinkStage::IpReply | LinkStage::CapaReply if line.starts_with(b"-") => {
                 log::info!("(Non critical) Master does not understand REPLCONF: {shown}");
             }
+            LinkStage::CheckReply => self.note_check_reply(line),
             _ => {}
         }
         let step = self.repl.link.introduction.step(stage, line);
@@ -596,6 +610,7 @@ impl Server {
         self.repl.second_offset = -1;
         self.repl.log.reset(offset);
         self.repl.log.activate();
+        self.begin_trust(offset);
         self.repl.stream_db = self.stream_db_of(info);
         self.repl.data_is_known = true;
         log::info!("MASTER <-> REPLICA sync: Finished with success");
@@ -671,7 +686,9 @@ impl Server {
         self.repl.link.client = Some(id);
         self.repl.link.stage = LinkStage::Connected;
         self.repl.link.open_transaction.clear();
+        self.repl.link.heard_ms = Some(self.keys.now);
         self.note_link_up();
+        self.begin_stream_check();
         self.update_calm();
         // A diskless master sends the stream only after our first acknowledgement.
         self.send_ack();
@@ -698,6 +715,7 @@ impl Server {
             // it must come again as a whole.
             let is_open = self.clients.get(id).is_some_and(|client| client.multi.is_some());
             let link = &mut self.repl.link;
+            link.heard_ms = Some(self.keys.now);
             if is_open {
                 link.open_transaction.extend_from_slice(bytes);
             } else if link.open_transaction.is_empty() {
@@ -767,6 +785,7 @@ impl Server {
                     }
                 } else {
                     self.send_ack();
+                    self.send_stream_sum();
                 }
             }
             LinkStage::Transfer if silent && self.loading.is_none() => {

@@ -45,6 +45,9 @@ const HELP: &[&str] = &[
     "    Give the history of this server a new name. For tests of replication only.",
     "CONFIG-REWRITE-FORCE-ALL",
     "    Like CONFIG REWRITE, but write every directive, defaults too.",
+    "CORRUPT-STREAM <arg> [<arg> ...]",
+    "    Send a command to the replicas with one bit of its last argument changed on the",
+    "    way. It has no effect here.",
     "CRASH-AND-RECOVER [<milliseconds>]",
     "    Start the program again without any farewell, after a delay (default 0).",
     "DIGEST",
@@ -107,6 +110,7 @@ const SUBCOMMANDS: &[Sub] = &[
     ("ASSERT", 0, 0, assertion),
     ("CHANGE-REPL-ID", 0, 0, change_repl_id),
     ("CONFIG-REWRITE-FORCE-ALL", 0, 0, config_rewrite_force_all),
+    ("CORRUPT-STREAM", 1, usize::MAX, corrupt_stream),
     ("CRASH-AND-RECOVER", 0, 1, reload::crash_and_recover),
     ("DIGEST", 0, 0, digest),
     ("DIGEST-VALUE", 0, usize::MAX, digest_value),
@@ -258,6 +262,17 @@ fn replicate(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
         server.append_to_log(&bytes);
     }
     answer(server, id, Reply::ok)
+}
+
+fn corrupt_stream(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
+    replicate(server, id, argv)?;
+    if server.wants_propagation() {
+        let log = &mut server.repl.log;
+        // The sum is that of the sound bytes; what goes out is not.
+        log.update_sums();
+        log.corrupt(log.end().saturating_sub(3));
+    }
+    Ok(())
 }
 
 /// A number that must not be negative.

@@ -22,7 +22,12 @@ pub fn write(server: &Server, out: &mut String) {
         let (ip, port) = address(client);
         let lag = if replica.stage == ReplicaStage::Online { now_s - replica.ack_time_s } else { 0 };
         let state = replica.stage.name();
-        let value = format!("ip={ip},port={port},state={state},offset={},lag={lag}", replica.ack_offset);
+        let lag_ms = match replica.stage {
+            ReplicaStage::WaitBgsaveStart => 0,
+            _ => repl.log.age_ms(replica.known_offset(), server.clock.unix_ms()),
+        };
+        let offset = replica.ack_offset;
+        let value = format!("ip={ip},port={port},state={state},offset={offset},lag={lag},lag_ms={lag_ms}");
         out.line(&format!("slave{number}"), value);
     }
     out.line("master_failover_state", server.failover.name());
@@ -35,6 +40,7 @@ pub fn write(server: &Server, out: &mut String) {
     out.line("repl_backlog_size", server.config.repl_backlog_size);
     out.line("repl_backlog_first_byte_offset", if active { repl.log.first() + 1 } else { 0 });
     out.line("repl_backlog_histlen", if active { repl.log.len() } else { 0 });
+    out.line("repl_stream_mismatches", repl.mistrust.count);
 }
 
 /// The lines that only a replica has.
@@ -66,12 +72,13 @@ fn as_replica(server: &Server, out: &mut String) {
         let down_s = repl.link.down_since_s;
         out.line("master_link_down_since_seconds", if down_s > 0 { now_s - down_s } else { -1 });
     }
-    if repl.link.refused_empty {
-        out.line("master_refused_empty", 1);
-    }
     out.line("slave_priority", config.replica_priority);
     out.line("slave_read_only", u8::from(config.replica_read_only));
     out.line("replica_announced", u8::from(config.replica_announced));
+    out.line("master_link_lag_ms", repl.link.heard_ms.map_or(-1, |heard| (server.clock.unix_ms() - heard).max(0)));
+    if repl.link.refused_empty {
+        out.line("master_refused_empty", 1);
+    }
 }
 
 /// Our replicas, whatever they wait for.
