@@ -145,7 +145,6 @@ fn a_stream_that_differs_is_noticed_and_made_good() {
     client.good(&["DEBUG", "CORRUPT-STREAM", "SET", "k", "v"]);
     master.wait_for_log("differs from ours between offsets");
     middle.wait_for_log("differs from its master's between offsets");
-    assert!(middle.log().contains("SET") || master.info("repl_stream_mismatches") == "1");
     for server in [&middle, &last] {
         wait_until(BOUND, "the value is right again", || server.cmd(&["GET", "k"]) == Value::bulk("v"));
     }
@@ -153,7 +152,7 @@ fn a_stream_that_differs_is_noticed_and_made_good() {
     assert_eq!(stock.cmd(&["GET", "k"]), Value::bulk("w"));
     client.good(&["SET", "k", "x"]);
     for server in [&middle, &last] {
-        server.wait_for_link(&master_of(server, &master, &middle));
+        server.wait_for_link(master_of(server, &master, &middle));
         server.wait_caught_up(&master);
         assert_same_data(&master, server);
     }

@@ -100,9 +100,16 @@ impl ReplicationLog {
         self.times.age_ms(position, now_ms)
     }
 
-    /// Sums up from `position` on, unless that is done already.
-    pub fn begin_sums(&mut self, position: u64) {
+    /// Sums up from `position` on, unless that is done already, and returns the running sum there, if it can be had.
+    pub fn begin_sums(&mut self, position: u64) -> Option<(u64, u64)> {
         self.sums.get_or_insert_with(|| StreamSums::new(position));
+        self.update_sums();
+        if position == self.end
+            && let Some(sums) = &mut self.sums
+        {
+            sums.mark();
+        }
+        self.sum_at(position)
     }
 
     /// Sums up what was appended. Not done at each append: whole turns at once are cheaper.
@@ -244,7 +251,8 @@ mod tests {
             log.append(b"*1\r\n");
         }
         replica.corrupt(replica.end() - 3);
-        [&mut master, &mut replica].map(ReplicationLog::update_sums);
+        master.update_sums();
+        replica.update_sums();
         let to = replica.end();
         assert_ne!(master.sum_between(from, to), replica.sum_between(from, to));
     }

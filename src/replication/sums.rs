@@ -46,12 +46,23 @@ impl StreamSums {
             self.sum = crc64(self.sum, now);
             self.end += now.len() as u64;
             if self.end.is_multiple_of(GRID) {
-                self.marks.push_back((self.end, self.sum));
-                if self.marks.len() > MARKS_MAX {
-                    self.marks.pop_front();
-                }
+                self.push_mark();
             }
             bytes = later;
+        }
+    }
+
+    /// Keeps the sum at the end: somebody begins there.
+    pub fn mark(&mut self) {
+        if self.marks.back().is_none_or(|(offset, _)| *offset < self.end) {
+            self.push_mark();
+        }
+    }
+
+    fn push_mark(&mut self) {
+        self.marks.push_back((self.end, self.sum));
+        if self.marks.len() > MARKS_MAX {
+            self.marks.pop_front();
         }
     }
 

@@ -82,9 +82,7 @@ impl Server {
         check.told = None;
         if check.wanted {
             let log = &mut self.repl.log;
-            log.begin_sums(log.end());
-            log.update_sums();
-            check.told = log.sum_at(log.end());
+            check.told = log.begin_sums(log.end());
         }
     }
 

@@ -293,7 +293,7 @@ impl Server {
         replica.has_acked = true;
         replica.ack_offset = position;
         if run_id.is_some() {
-            self.repl.log.begin_sums(position);
+            replica.checked = self.repl.log.begin_sums(position);
         }
         self.stats.sync_partial_ok += 1;
         let replid = self.repl.replid.clone();
@@ -346,7 +346,7 @@ impl Server {
         replica.position = offset;
         replica.sync_offset = offset;
         if client.introduction.run_id.is_some() {
-            self.repl.log.begin_sums(offset);
+            replica.checked = self.repl.log.begin_sums(offset);
             self.repl.mistrust.forgive(client.introduction.run_id.as_deref());
         }
         if !replica.pre_psync {
