@@ -35,6 +35,9 @@ impl Oracle {
     /// Looks at a server after its turn.
     pub fn observe(&mut self, server: &Server, seen: &mut Seen) -> Result<(), String> {
         let log = &server.repl.log;
+        if server.repl.mistrust.count > 0 {
+            return Err("the sums of a stream were said to differ".into());
+        }
         if !log.is_active() || !server.repl.data_is_known {
             return Ok(());
         }

@@ -343,6 +343,8 @@ impl Run {
         }
         for node in 0..self.world.nodes.len() {
             self.world.command(node, &["SHUTDOWN", "ABORT"])?;
+            // Where a master lost its data, it is for the operator to say that its replicas are to lose theirs.
+            self.world.command(node, &["CONFIG", "SET", "replica-accept-empty-master", "yes"])?;
             self.tell(node)?;
         }
         Ok(())
