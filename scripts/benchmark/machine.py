@@ -134,6 +134,19 @@ def children_cpu_nanoseconds(pid):
     return (int(fields[13]) + int(fields[14])) * 10 ** 9 // os.sysconf("SC_CLK_TCK")
 
 
+def children(pid):
+    """The processes that it has forked and not waited for yet."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/stat" % entry) as stat:
+                if int(stat.read().rsplit(")", 1)[1].split()[1]) == pid:
+                    found.append(int(entry))
+        except (FileNotFoundError, ProcessLookupError):
+            pass    # it ended just now
+    return found
+
+
 def status_bytes(pid, name):
     """VmRSS, VmHWM and their like."""
     with open("/proc/%d/status" % pid) as status:
