@@ -78,6 +78,22 @@ fn a_full_run_outweighs_a_quick_one_and_a_newer_one_an_older() {
 }
 
 #[test]
+fn a_failure_lasts_until_a_later_run_has_figures() {
+    let failed =
+        r#"{"measure": "empty", "figure": "FAILED", "unit": "", "better": "less", "samples": {}, "error": "-ERR no"}"#;
+    let good = [row("empty", "CPU", "less", r#"{"ours": [1], "redis-7.0": [4]}"#)];
+    for (runs, told) in [
+        ([run(1, false, &[failed.to_string()]), run(2, false, &good)], false),
+        ([run(1, false, &good), run(2, false, &[failed.to_string()])], true),
+    ] {
+        let (text, dir) = report("startup", &runs);
+        assert_eq!(text.contains("-ERR no"), told, "{text}");
+        assert!(text.contains("| 0.25 |"), "{text}");
+        fs::remove_dir_all(dir).unwrap();
+    }
+}
+
+#[test]
 fn an_absolute_target_needs_no_peer_and_a_failure_is_told() {
     let failed =
         r#"{"measure": "other", "figure": "FAILED", "unit": "", "better": "less", "samples": {}, "error": "-ERR no"}"#;
@@ -91,7 +107,9 @@ fn an_absolute_target_needs_no_peer_and_a_failure_is_told() {
 #[test]
 fn it_names_its_parts_and_refuses_others() {
     let list = String::from_utf8_lossy(&bench(&["--list"]).stdout).into_owned();
-    for part in ["requests", "latency", "memory", "sync", "stream", "rdb", "startup", "idle", "turn", "instructions"] {
+    for part in
+        ["requests", "latency", "memory", "sync", "stream", "rdb", "startup", "idle", "turn", "instructions"]
+    {
         assert!(list.lines().any(|line| line.split_whitespace().next() == Some(part)), "no {part} in\n{list}");
     }
     let refused = bench(&["reqests"]);

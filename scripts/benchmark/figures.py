@@ -42,9 +42,9 @@ def best_peer(middle, better):
 
 
 def ratio(middle, better, against="best"):
-    """Ours to the best peer or to the floor; None where one of them is missing or nothing."""
+    """Ours to the best peer or to the floor; None where one of them is missing, or nothing to compare with."""
     other = best_peer(middle, better) if against == "best" else (against, middle.get(against))
-    if OURS not in middle or not other or not other[1]:
+    if OURS not in middle or not other or not other[1] or other[1] < 0:
         return None
     return middle[OURS] / other[1]
 

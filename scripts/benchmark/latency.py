@@ -44,6 +44,7 @@ def run(options, recorder):
         machine.fill(fleet.real(), ([b"SET", b"key:%012d" % i, b"v" * 16] for i in range(keys)))
         for name, words in WORDS.items():
             with recorder.measuring(name):
+                measure = "%s at %.0f/s" % (name, options.rate) if options.rate else "%s at half of the peak" % name
                 rate = options.rate or half_of_the_peak(fleet, words, keys, options)
                 told = {label: [] for label in fleet.servers}
                 for number in range(options.rounds):
@@ -51,7 +52,8 @@ def run(options, recorder):
                         told[label].append(scheduled(server, words, rate, seconds_of(options), CLIENTS, keys))
                 for figure in FIGURES:
                     samples = {label: [run[figure] for run in runs] for label, runs in told.items()}
-                    recorder.add("%s at %d00/s" % (name, rate // 100), figure, "us", samples)
+                    recorder.add(measure, figure, "us", samples)
+                recorder.add(measure, "rate", "requests/s", {"scheduled": [rate]})
 
 
 def half_of_the_peak(fleet, words, keys, options):

@@ -8,6 +8,7 @@ from .results import shown
 
 COLOURS = {"ours": "#c0392b", "floor": "#999999", "redis-7.0": "#2c6fbb", "redis-8.2": "#5b9bd5", "valkey-9.1": "#7d5ba6"}
 OTHER_COLOUR = "#5a8f5a"
+LONGEST_RATIO = 3            # in the picture; what is longer leaves it
 BAR, GAP, LEFT, WIDTH = 11, 10, 300, 900
 STYLE = """body { font: 14px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 1000px; color: #222 }
 table { border-collapse: collapse } td, th { padding: 2px 10px; text-align: right; border-bottom: 1px solid #ddd }
@@ -143,6 +144,7 @@ def picture(parts, path):
     axes.set_xlabel("ours / best peer (| is the target)")
     axes.tick_params(labelsize=7)
     axes.margins(y=0.01)
+    axes.set_xlim(0, min(max(ratio for _, ratio, _ in bars) * 1.05, LONGEST_RATIO))
     chart.tight_layout()
     chart.savefig(path, dpi=120)
     return True

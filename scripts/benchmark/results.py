@@ -10,6 +10,7 @@ import time
 from . import figures, machine
 
 RUNS_KEPT = 50
+FAILED = "FAILED"      # the figure of a measure that did not come out
 
 
 def path_of(directory, part):
@@ -38,13 +39,14 @@ def save(directory, part, run):
 
 
 def newest_rows(runs):
-    """Each measure once: from the newest full run that has it, or else from the newest quick one."""
+    """Each measure once, from the newest run that has it. Quick runs count only where there is no full one; a failure is
+    forgotten once a later run has figures."""
     rows = {}
-    for run in sorted(runs, key=lambda run: not run.get("quick", False)):   # stable: quick runs first, then full ones
+    for run in [run for run in runs if not run.get("quick")] or runs:
         for row in run["rows"]:
-            key = row["measure"], row["figure"]
-            rows.pop(key, None)
-            rows[key] = dict(row, run=run)
+            for figure in (row["figure"], FAILED):
+                rows.pop((row["measure"], figure), None)
+            rows[row["measure"], row["figure"]] = dict(row, run=run)
     return list(rows.values())
 
 
@@ -88,7 +90,7 @@ class Recorder:
         except (machine.Failed, RuntimeError, TimeoutError, OSError, machine.resp.Gone) as error:
             self.failures.append("%s: %s" % (measure, error))
             print("!!! FAILED %s: %s: %s" % (self.part, measure, error), flush=True)
-            self.run["rows"].append({"measure": measure, "figure": "FAILED", "unit": "", "better": "less", "samples": {},
+            self.run["rows"].append({"measure": measure, "figure": FAILED, "unit": "", "better": "less", "samples": {},
                                      "error": str(error)})
             save(self.directory, self.part, self.run)
 
