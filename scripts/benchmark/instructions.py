@@ -29,11 +29,15 @@ PIPELINES = [1, 16]
 
 
 def add_arguments(parser):
-    parser.add_argument("--commands", default=",".join(COMMANDS), help="default %(default)s")
+    parser.add_argument("--commands", help="default %s; GET with --quick" % ",".join(COMMANDS))
+
+
+def names(options):
+    return options.commands.upper().split(",") if options.commands else ["GET"] if options.quick else list(COMMANDS)
 
 
 def estimate_seconds(options):
-    return 0 if not shutil.which("valgrind") else len(options.commands.split(",")) * len(PIPELINES) * 2 * 6
+    return 0 if not shutil.which("valgrind") else len(names(options)) * len(PIPELINES) * 2 * 6
 
 
 def counted(options, make, pipeline, requests):
@@ -41,8 +45,9 @@ def counted(options, make, pipeline, requests):
     program, port = machine.programs(options)[machine.OURS], servers.free_port()
     directory = servers.tempfile.mkdtemp(prefix="bench-")
     out = os.path.join(directory, "callgrind.out")
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + out, program, "--port", str(port), "--bind", "127.0.0.1",
-               "--dir", directory, "--save", "", "--hz", "1", "--logfile", os.path.join(directory, "log")]
+    command = ["taskset", "-c", str(machine.SERVER_CORE), "valgrind", "--tool=callgrind", "--callgrind-out-file=" + out,
+               program, "--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--hz", "1",
+               "--logfile", os.path.join(directory, "log")]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         connection = connected(port, process)
@@ -97,7 +102,7 @@ def run(options, recorder):
         print("instructions: SKIPPED, valgrind is not installed", flush=True)
         return
     few, many = REQUESTS
-    for name in options.commands.upper().split(","):
+    for name in names(options):
         for pipeline in PIPELINES:
             measure = "%s, pipeline %d" % (name, pipeline)
             with recorder.measuring(measure):

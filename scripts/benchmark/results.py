@@ -10,6 +10,7 @@ import time
 from . import figures, machine
 
 RUNS_KEPT = 50
+WHOLE_PART = "the whole part"
 FAILED = "FAILED"      # the figure of a measure that did not come out
 
 
@@ -43,6 +44,7 @@ def newest_rows(runs):
     forgotten once a later run has figures."""
     rows = {}
     for run in [run for run in runs if not run.get("quick")] or runs:
+        rows = {key: row for key, row in rows.items() if key[0] != WHOLE_PART}
         for row in run["rows"]:
             for figure in (row["figure"], FAILED):
                 rows.pop((row["measure"], figure), None)
@@ -87,12 +89,15 @@ class Recorder:
         """A measure that fails is told and recorded, and the next one goes on."""
         try:
             yield
-        except (machine.Failed, RuntimeError, TimeoutError, OSError, machine.resp.Gone) as error:
-            self.failures.append("%s: %s" % (measure, error))
-            print("!!! FAILED %s: %s: %s" % (self.part, measure, error), flush=True)
-            self.run["rows"].append({"measure": measure, "figure": FAILED, "unit": "", "better": "less", "samples": {},
-                                     "error": str(error)})
-            save(self.directory, self.part, self.run)
+        except (machine.Failed, RuntimeError, TimeoutError, OSError, machine.resp.Gone, subprocess.SubprocessError) as error:
+            self.fail(measure, error)
+
+    def fail(self, measure, error):
+        self.failures.append("%s: %s" % (measure, error))
+        print("!!! FAILED %s: %s: %s" % (self.part, measure, error), flush=True)
+        self.run["rows"].append({"measure": measure, "figure": FAILED, "unit": "", "better": "less", "samples": {},
+                                 "error": str(error)})
+        save(self.directory, self.part, self.run)
 
 
 def shown(value):
