@@ -104,9 +104,9 @@ fn join(replica: TcpStream, master: TcpStream, state: &Arc<Mutex<State>>) {
             if buffer[..count].windows(3).any(|word| word == b"ACK") {
                 shared.lock().unwrap().acknowledged();
             }
-            if to.write_all(&buffer[..count]).is_err() {
-                break;
-            }
+            // Where the master is cut off, what the replica says is read all the same: to close a socket that holds
+            // unread bytes would destroy what is still on its way to the replica.
+            let _ = to.write_all(&buffer[..count]);
         }
         cut(&(from, to));
     });
@@ -123,12 +123,14 @@ fn join(replica: TcpStream, master: TcpStream, state: &Arc<Mutex<State>>) {
                 }
                 if cut_here { Err(pass) } else { Ok(pass) }
             };
-            let (Ok(pass) | Err(pass)) = pass;
-            if to.write_all(&buffer[..pass]).is_err() || pass < count || lock(&state).closed {
+            let (Ok(count) | Err(count)) = pass;
+            if to.write_all(&buffer[..count]).is_err() || pass.is_err() || lock(&state).closed {
                 break;
             }
         }
-        cut(&(from, to));
+        // All that has passed arrives; the replica sees the end behind it.
+        let _ = from.shutdown(Shutdown::Both);
+        let _ = to.shutdown(Shutdown::Write);
     });
 }
 
