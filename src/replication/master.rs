@@ -61,7 +61,9 @@ pub struct Replica {
     pub ack_offset: u64,
     /// The offset up to which its append-only file is on disk, as it acknowledged.
     pub ack_disk_offset: u64,
-    /// When it last acknowledged anything, in seconds since 1970.
+    /// When it last acknowledged anything, in milliseconds since 1970; 0: never.
+    pub ack_time_ms: i64,
+    /// When it last acknowledged anything, or came, in seconds since 1970.
     pub ack_time_s: i64,
     /// Whether it understands `$EOF:` framing.
     pub capa_eof: bool,
@@ -89,6 +91,7 @@ impl Replica {
             sync_offset: 0,
             ack_offset: 0,
             ack_disk_offset: 0,
+            ack_time_ms: 0,
             ack_time_s: now_s,
             capa_eof: false,
             capa_psync2: false,

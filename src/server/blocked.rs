@@ -313,7 +313,8 @@ impl Server {
     }
 
     /// How many replicas have acknowledged an offset. One that has come back while its former link is not known to be
-    /// dead yet counts once: they are told apart by the address that they announced or come from.
+    /// dead yet counts once: a link does not count that was not heard of since another of the same address came. Two
+    /// replicas that share an address, as behind a router that hides theirs, are both heard of again within a second.
     pub fn count_acks(&self, offset: u64, on_disk: bool) -> usize {
         // A write that was made before there was a log has offset 0: a replica that is still loading does not have it.
         let has_it = |client: &&Client| {
@@ -323,9 +324,14 @@ impl Server {
             })
         };
         let attached = self.repl.attached.iter().filter_map(|id| self.clients.get(*id));
-        let holders: Vec<&Client> = attached.filter(has_it).collect();
-        let first = |index: usize| !holders[..index].iter().any(|other| is_same_node(other, holders[index]));
-        (0..holders.len()).filter(|&index| first(index)).count()
+        let attached: Vec<&Client> = attached.collect();
+        let is_superseded = |client: &Client| {
+            let acked_ms = client.replica.as_ref().map_or(0, |replica| replica.ack_time_ms);
+            let heard_ms = acked_ms.max(client.created_ms);
+            let came_later = |other: &&&Client| other.created_ms > heard_ms && other.session.id != client.session.id;
+            attached.iter().filter(came_later).any(|other| is_same_node(other, client))
+        };
+        attached.iter().filter(|client| has_it(client) && !is_superseded(client)).count()
     }
 
     /// Asks all replicas how far they are. The question is a part of the stream.

@@ -784,6 +784,7 @@ impl Server {
         replica.ack_offset = replica.ack_offset.max(offset);
         replica.ack_disk_offset = replica.ack_disk_offset.max(disk_offset.unwrap_or(0));
         replica.ack_time_s = now_s;
+        replica.ack_time_ms = self.keys.now;
         self.blocked.acks_came = true;
         if replica.online_on_ack && replica.stage == ReplicaStage::Online {
             self.put_replica_online(id, &name);
