@@ -324,7 +324,7 @@ impl Server {
             })
         };
         let attached = self.repl.attached.iter().filter_map(|id| self.clients.get(*id));
-        let attached: Vec<&Client> = attached.collect();
+        let attached: Vec<&Client> = attached.filter(|client| !client.closing).collect();
         let is_superseded = |client: &Client| {
             let acked_ms = client.replica.as_ref().map_or(0, |replica| replica.ack_time_ms);
             let heard_ms = acked_ms.max(client.created_ms);

@@ -245,6 +245,7 @@ impl Server {
         replica.capa_psync2 = client.introduction.capa_psync2;
         let name = replica_name(client);
         log::info!("Replica {name} asks for synchronization");
+        self.close_former_link(id);
         if psync && self.continue_from(id, argv, &name, &mut replica)? {
             return Ok(());
         }

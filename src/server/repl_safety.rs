@@ -2,7 +2,7 @@
 //!
 //! Ancestor: none. The C tries every second, and an empty master empties its replicas.
 
-use super::Server;
+use super::{ClientId, Server};
 use crate::replication::replica::LinkStage;
 
 impl Server {
@@ -66,5 +66,18 @@ impl Server {
         self.repl.link.refused_empty = true;
         self.link_failed("MASTER <-> REPLICA sync: snapshot refused, the data we hold stays: it is empty");
         true
+    }
+
+    /// A replica that comes back may not have been able to tell us that its former link is dead. One that told its run
+    /// id is known by it: nobody waits for that link any more, or counts on what it acknowledged.
+    pub(super) fn close_former_link(&mut self, id: ClientId) {
+        let run_id_of = |id: ClientId| self.clients.get(id).and_then(|client| client.introduction.run_id.as_deref());
+        let Some(run_id) = run_id_of(id) else { return };
+        let former: Vec<ClientId> =
+            self.replicas().into_iter().filter(|other| run_id_of(*other) == Some(run_id)).collect();
+        for other in former {
+            log::info!("Closing the former link of a replica that has come back.");
+            self.close_client(other);
+        }
     }
 }
