@@ -143,7 +143,7 @@ impl Run {
 
     fn fault(&mut self) -> Result<(), String> {
         let node = self.any_node();
-        match self.world.rng.below(16) {
+        match self.world.rng.below(18) {
             0 | 1 => self.cut(),
             2 => self.stall(),
             3 => self.part(),
@@ -166,6 +166,7 @@ impl Run {
                 }
             }
             11 | 12 => self.configure(node)?,
+            16 | 17 => self.fail_over()?,
             13 => {
                 self.world.command(node, &["BGSAVE"])?;
             }
@@ -292,6 +293,29 @@ impl Run {
             let delay = self.world.rng.below(5_000_000);
             self.at(if node == chosen { delay / 4 } else { delay }, Task::Tell(node));
         }
+    }
+
+    /// The master is asked to hand its part over to one of its replicas. Whether it comes to that or not, the operator
+    /// insists on it later.
+    fn fail_over(&mut self) -> Result<(), String> {
+        let Some(master) = self.world.follows.iter().position(Option::is_none) else { return Ok(()) };
+        let heir = self.any_node();
+        if self.world.follows[heir] != Some(master) || !self.world.nodes[master].is_awake(self.world.now_us) {
+            return Ok(());
+        }
+        let host = crate::node::address(heir).ip().to_string();
+        let answer = self.world.command(master, &["FAILOVER", "TO", &host, "6379", "TIMEOUT", "3000"])?;
+        if answer.starts_with('+') {
+            self.world.count("failovers");
+            self.world.last_upheaval_us = self.world.now_us;
+            self.world.follows[heir] = None;
+            self.world.follows[master] = Some(heir);
+            for node in 0..self.world.nodes.len() {
+                let delay = 4_000_000 + self.world.rng.below(4_000_000);
+                self.at(delay, Task::Tell(node));
+            }
+        }
+        Ok(())
     }
 
     /// A replica is moved to another place in the tree.
