@@ -40,6 +40,7 @@ accepting connections from the outside.\r\n";
 impl Server {
     /// Takes the connections that wait at a listener.
     pub fn accept_handler(&mut self, listener: usize) {
+        self.update_time();
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(waiting) = self.listeners.get_mut(listener) else { return };
             match waiting.listener.accept() {

@@ -29,6 +29,7 @@ pub struct Oracle {
 pub struct Seen {
     replid: String,
     end: u64,
+    was_master: bool,
 }
 
 impl Oracle {
@@ -46,7 +47,9 @@ impl Oracle {
             return Ok(());
         }
         let known_from = if seen.replid == *replid { seen.end } else { log.first() };
-        if server.repl.is_replica() {
+        // Who has just been told to follow another may have written in the same turn before.
+        let wrote = seen.was_master && seen.replid == *replid;
+        if server.repl.is_replica() && !wrote {
             self.check_bytes(server, known_from.clamp(log.first(), end), end)?;
         } else {
             if seen.replid == *replid && end < seen.end {
@@ -54,7 +57,7 @@ impl Oracle {
             }
             self.note_masters_bytes(server)?;
         }
-        *seen = Seen { replid: replid.clone(), end };
+        *seen = Seen { replid: replid.clone(), end, was_master: !server.repl.is_replica() };
         Ok(())
     }
 
