@@ -210,6 +210,19 @@ impl<P: Copy> EventLoop<P> {
         Ok(())
     }
 
+    /// As `poll`, without waiting, and for files alone.
+    pub fn poll_now(&mut self, fired: &mut Vec<Fired<P>>) -> io::Result<()> {
+        if let Some((poll, events)) = &mut self.kernel {
+            match poll.poll(events, Some(Duration::ZERO)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+                other => other?,
+            }
+        }
+        self.note_edges();
+        self.fire_files(fired);
+        Ok(())
+    }
+
     /// In a simulation any file may have become ready.
     fn call_all_ready(&mut self) {
         for index in 0..self.files.len() as u32 {

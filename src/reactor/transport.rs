@@ -79,6 +79,10 @@ impl Transport {
 
     /// `write` from several places at once.
     pub fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let [slice] = slices {
+            // A little cheaper, and what a replica that keeps up always gets.
+            return self.write(slice);
+        }
         match self {
             Transport::Tcp(stream) => stream.write_vectored(slices),
             Transport::Unix(stream) => stream.write_vectored(slices),
