@@ -33,6 +33,11 @@
 //! A replica is an offset into that log; it is fed by `writev` straight from there. A replica of ours appends its
 //! master's bytes at its master's offsets, so a chain shares one history.
 //!
+//! # The doors
+//!
+//! Time, chance, files, connections, children and events come in through [`server::Doors`], each real or simulated:
+//! `tests/sim` runs a whole cluster in one thread under one seed.
+//!
 //! # Deliberately absent
 //!
 //! Threads that touch data, `Rc<RefCell>`, async, globals beyond what a signal handler and the hash key need.
