@@ -35,6 +35,9 @@ pub struct Seen {
 impl Oracle {
     /// Looks at a server after its turn.
     pub fn observe(&mut self, server: &Server, seen: &mut Seen) -> Result<(), String> {
+        // Who has just been told to follow another may have written in the same turn before.
+        let wrote = seen.was_master && seen.replid == server.repl.replid;
+        seen.was_master = !server.repl.is_replica();
         let log = &server.repl.log;
         if server.repl.mistrust.count > 0 {
             return Err("the sums of a stream were said to differ".into());
@@ -47,8 +50,6 @@ impl Oracle {
             return Ok(());
         }
         let known_from = if seen.replid == *replid { seen.end } else { log.first() };
-        // Who has just been told to follow another may have written in the same turn before.
-        let wrote = seen.was_master && seen.replid == *replid;
         if server.repl.is_replica() && !wrote {
             self.check_bytes(server, known_from.clamp(log.first(), end), end)?;
         } else {
@@ -57,7 +58,7 @@ impl Oracle {
             }
             self.note_masters_bytes(server)?;
         }
-        *seen = Seen { replid: replid.clone(), end, was_master: !server.repl.is_replica() };
+        (seen.replid, seen.end) = (replid.clone(), end);
         Ok(())
     }
 

@@ -367,9 +367,14 @@ impl Run {
         }
         for node in 0..self.world.nodes.len() {
             self.world.command(node, &["SHUTDOWN", "ABORT"])?;
+            self.world.command(node, &["FAILOVER", "ABORT"])?;
             // Where a master lost its data, it is for the operator to say that its replicas are to lose theirs.
             self.world.command(node, &["CONFIG", "SET", "replica-accept-empty-master", "yes"])?;
             self.tell(node)?;
+        }
+        // A failover that had come too far to be given up may have had its way after that.
+        for node in 0..self.world.nodes.len() {
+            self.at(10_000_000, Task::Tell(node));
         }
         Ok(())
     }
