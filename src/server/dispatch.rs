@@ -39,6 +39,9 @@ impl Server {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.last_command = Some(index);
         let in_transaction = client.multi.is_some();
+        if !self.snapshot.last_save_ok && client.session.from_master && !self.may_apply_unpersisted(index) {
+            return;
+        }
         if !self.calm && self.is_paused_for(id, self.may_replicate(id, index)) {
             return self.postpone(id, argv);
         }
@@ -86,6 +89,9 @@ impl Server {
                 multi.broken = true;
             }
             client.reply.error(&text);
+            if client.session.from_master {
+                self.note_stream_error(index, &text);
+            }
         }
     }
 
@@ -158,6 +164,9 @@ impl Server {
         if self.loading.is_some() && command.flags & flag::LOADING == 0 {
             return Err(CommandError::new("LOADING Redis is loading the dataset in memory"));
         }
+        if command.flags & flag::NO_ASYNC_LOADING != 0 && self.repl.link.loads_beside_data() {
+            return Err(CommandError::new("LOADING Redis is loading the dataset in memory"));
+        }
         let is_replica = self.clients.get(id).is_some_and(|client| client.replica.is_some());
         let touches_keys = command.flags & (flag::WRITE | flag::READONLY) != 0;
         if is_replica && (touches_keys || argv.at(0).eq_ignore_ascii_case(b"exec")) {
@@ -180,12 +189,14 @@ impl Server {
         command.flags & FLAGS != 0 || (command.special == Special::Exec && self.transaction_has(id, FLAGS))
     }
 
+    /// Whether the last snapshot failed and the configuration wants that noticed.
+    pub(super) fn lacks_persistence(&self) -> bool {
+        self.config.stop_writes_on_bgsave_error && !self.config.save.is_empty() && !self.snapshot.last_save_ok
+    }
+
     /// Why writes are refused, if the last snapshot failed and the configuration wants that noticed.
     fn disk_error(&self) -> Option<CommandError> {
-        let failed = self.config.stop_writes_on_bgsave_error
-            && !self.config.save.is_empty()
-            && !self.snapshot.last_save_ok
-            && !self.repl.is_replica();
+        let failed = self.lacks_persistence() && !self.repl.is_replica();
         failed.then(|| {
             CommandError::new(
                 "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
@@ -219,6 +230,9 @@ impl Server {
             self.stats.note_error(&error.0);
             if let Some(client) = self.clients.get_mut(id) {
                 client.reply.error(&error.0);
+                if client.session.from_master {
+                    self.note_stream_error(Some(index), &error.0);
+                }
             }
         }
         self.stats.commands_processed += 1;

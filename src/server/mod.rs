@@ -18,6 +18,7 @@ pub mod networking;
 pub mod pause;
 pub mod pubsub;
 pub mod repl_check;
+pub mod repl_errors;
 pub mod repl_master;
 pub mod repl_replica;
 pub mod repl_safety;

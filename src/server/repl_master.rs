@@ -54,6 +54,8 @@ pub struct Repl {
     pub link: MasterLink,
     /// Who had other bytes than his master.
     pub mistrust: Mistrust,
+    /// The errors met in our master's stream.
+    pub stream_errors: super::repl_errors::StreamErrors,
     /// The clients that are our replicas.
     pub attached: Vec<ClientId>,
     /// How many of them are online and acknowledge in time, while `min-replicas-to-write` asks for that.
@@ -76,6 +78,7 @@ impl Repl {
             master: config.replicaof.as_ref().map(|master| (master.host.clone(), master.port)),
             link: MasterLink::default(),
             mistrust: Mistrust::default(),
+            stream_errors: Default::default(),
             attached: Vec::new(),
             good_replicas: 0,
             no_replicas_since_s: None,

@@ -116,6 +116,23 @@ impl MasterLink {
         self.resync.as_ref()
     }
 
+    /// The load that goes on straight from the socket, beside the data that is served.
+    pub fn load_beside(&self) -> Option<&LoadJob> {
+        match &self.transfer.as_ref()?.destination {
+            Destination::Memory(job) => Some(job),
+            _ => None,
+        }
+    }
+
+    /// Whether the old data is served while the new is loaded.
+    ///
+    /// Stock does so only if the master is of the history that the data is of, and else answers `-LOADING`. The data
+    /// was served before the load began, while the link was down, and is whole until it is replaced, so here it is
+    /// served on whatever the history is; who does not want that says `replica-serve-stale-data no`.
+    pub fn loads_beside_data(&self) -> bool {
+        self.load_beside().is_some()
+    }
+
     /// Bytes of the snapshot that have come, and how many there are if the master told.
     pub fn transfer_progress(&self) -> Option<(u64, Option<u64>)> {
         let transfer = self.transfer.as_ref()?;

@@ -29,6 +29,8 @@ pub struct Stats {
     pub query_limit_disconnections: u64,
     /// Error replies.
     pub error_replies: u64,
+    /// Errors that commands of our master's stream ended in.
+    pub unexpected_error_replies: u64,
     /// Error replies by their code.
     pub errors: BTreeMap<String, u64>,
     /// Snapshots sent to replicas.

@@ -130,7 +130,7 @@ fn listeners(server: &Server, out: &mut String) {
 
 /// The progress of a load.
 fn loading(server: &Server, out: &mut String) {
-    let Some(job) = &server.loading else { return };
+    let Some(job) = server.loading.as_deref().or_else(|| server.repl.link.load_beside()) else { return };
     let elapsed = (server.clock.unix_ms() - job.started_ms) as f64 / 1000.0;
     let percent = if job.total > 0 { job.loaded as f64 / job.total as f64 * 100.0 } else { 0.0 };
     let left = job.total.saturating_sub(job.loaded) as f64;

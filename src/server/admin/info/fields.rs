@@ -84,7 +84,7 @@ fn of_child(server: &Server, default: &str, figure: fn(&Server, &SnapshotChild) 
 
 pub const PERSISTENCE: &[Field] = &[
     ("loading", |server| show(u8::from(server.loading.is_some()))),
-    ("async_loading", zero),
+    ("async_loading", |server| show(u8::from(server.repl.link.loads_beside_data()))),
     ("current_cow_peak", zero),
     ("current_cow_size", zero),
     ("current_cow_size_age", zero),
@@ -175,7 +175,7 @@ pub const STATS: &[Field] = &[
     ("tracking_total_keys", zero),
     ("tracking_total_items", zero),
     ("tracking_total_prefixes", zero),
-    ("unexpected_error_replies", zero),
+    ("unexpected_error_replies", |server| show(server.stats.unexpected_error_replies)),
     ("total_error_replies", |server| show(server.stats.error_replies)),
     ("dump_payload_sanitizations", zero),
     ("total_reads_processed", |server| show(server.stats.reads)),
