@@ -192,6 +192,14 @@ impl ReplicationLog {
         slices
     }
 
+    /// How many blocks hold the bytes from `position` on.
+    pub fn blocks_from(&self, position: u64) -> usize {
+        if position >= self.end {
+            return 0;
+        }
+        self.blocks.len() - (position.max(self.first) - self.block_start()) as usize / BLOCK_BYTES
+    }
+
     /// The position of the first byte of the first block, which may lie before `first`.
     fn block_start(&self) -> u64 {
         let held: usize = match self.blocks.back() {

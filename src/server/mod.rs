@@ -20,6 +20,7 @@ pub mod pubsub;
 pub mod repl_check;
 pub mod repl_errors;
 pub mod repl_master;
+pub mod repl_memory;
 pub mod repl_replica;
 pub mod repl_safety;
 pub mod shutdown;

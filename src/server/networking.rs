@@ -383,12 +383,15 @@ impl Server {
 
     /// Closes a client whose output is over its class's limit.
     pub fn check_output_limits(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get(id).filter(|client| !client.closing) else { return };
+        let log_lag = client.replica.as_ref().map_or(0, |replica| self.unsent_to(replica));
         let Some(client) = self.clients.get_mut(id) else { return };
-        let log_lag = client.replica.as_ref().map_or(0, |replica| {
-            if replica.position == 0 { 0 } else { self.repl.log.end().saturating_sub(replica.position) }
-        });
         let used = client.output_len() as u64 + log_lag;
-        let limit = class_limit(&self.config.client_output_buffer_limit, client);
+        let mut limit = class_limit(&self.config.client_output_buffer_limit, client);
+        if client.replica.is_some() && limit.hard > 0 {
+            // The backlog is kept anyway; a limit below would cut a replica that has just continued from it.
+            limit.hard = limit.hard.max(self.config.repl_backlog_size);
+        }
         let now = self.keys.now / 1000;
         let over_hard = limit.hard > 0 && used >= limit.hard;
         let mut over_soft = false;
@@ -399,10 +402,8 @@ impl Server {
             client.soft_limit_since_s = None;
         }
         if over_hard || over_soft {
-            log::warn!(
-                "Client {} scheduled to be closed ASAP for overcoming of output buffer limits ({used} bytes).",
-                client.peer_name
-            );
+            let description = super::admin::client::description(self, id);
+            log::warn!("Client {description} scheduled to be closed ASAP for overcoming of output buffer limits.");
             self.stats.output_limit_disconnections += 1;
             self.close_client(id);
         }

@@ -180,21 +180,6 @@ impl Server {
         self.repl.log.append(bytes);
     }
 
-    /// Lets go of the part of the log that is neither backlog nor needed by a replica. Once a turn.
-    fn trim_log(&mut self) {
-        if self.repl.log.len() > self.config.repl_backlog_size {
-            let needed = self.slowest_replica();
-            self.repl.log.trim(self.config.repl_backlog_size, needed);
-        }
-    }
-
-    /// The position from which on some replica still needs the log.
-    fn slowest_replica(&self) -> u64 {
-        let replicas = self.repl.attached.iter().filter_map(|id| self.replica_of(*id));
-        let positions = replicas.filter(|replica| replica.stage != ReplicaStage::WaitBgsaveStart);
-        positions.map(|replica| replica.position).min().unwrap_or(u64::MAX)
-    }
-
     /// Ids of our replicas.
     pub fn replicas(&self) -> Vec<ClientId> {
         let alive = |id: &&ClientId| self.clients.get(**id).is_some_and(|client| !client.closing);
@@ -552,10 +537,6 @@ impl Server {
             return;
         }
         self.repl.log.note_time(self.keys.now);
-        self.trim_log();
-        if self.repl.attached.is_empty() {
-            return;
-        }
         let end = self.repl.log.end();
         for id in self.replicas() {
             let behind = self.replica_of(id).is_some_and(|replica| replica.receives_stream() && replica.position < end);
@@ -564,6 +545,8 @@ impl Server {
                 self.write_to_replica(id);
             }
         }
+        // After the writes, so that only a replica that does not take the stream is counted as lagging.
+        self.trim_log();
     }
 
     /// Writes the stream to one replica, straight from the log.

@@ -331,7 +331,7 @@ fn kill(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 
 fn info(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let mut text = String::new();
-    describe(server, id, argv, id, &mut text);
+    describe(server, Some((id, argv)), id, &mut text);
     if let Some(reply) = server.reply(id) {
         reply.verbatim("txt", text.as_bytes());
     }
@@ -359,7 +359,7 @@ fn list(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
         chosen.sort_by_key(|other| other.number);
     }
     let mut text = String::new();
-    chosen.into_iter().for_each(|other| describe(server, id, argv, other, &mut text));
+    chosen.into_iter().for_each(|other| describe(server, Some((id, argv)), other, &mut text));
     if let Some(reply) = server.reply(id) {
         reply.verbatim("txt", text.as_bytes());
     }
@@ -385,20 +385,31 @@ fn flags_of(client: &Client) -> String {
     if shown.is_empty() { "N".into() } else { shown }
 }
 
-/// One line about a client. `argv` is the command of the caller, the only one whose arguments are in memory now.
-fn describe(server: &Server, caller: ClientId, argv: Argv<'_>, id: ClientId, text: &mut String) {
+/// What logs tell of a client.
+pub fn description(server: &Server, id: ClientId) -> String {
+    let mut text = String::new();
+    describe(server, None, id, &mut text);
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// One line about a client. `caller` is who asks, and its command, the only one whose arguments are in memory now.
+fn describe(server: &Server, caller: Option<(ClientId, Argv<'_>)>, id: ClientId, text: &mut String) {
     use std::fmt::Write;
     let Some(client) = server.clients.get(id) else { return };
     let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let now = server.keys.now;
-    let argv_bytes: usize = if id == caller { argv.iter().map(<[u8]>::len).sum() } else { 0 };
+    let own = caller.filter(|(asks, _)| *asks == id);
+    let argv_bytes: usize = own.map_or(0, |(_, argv)| argv.iter().map(<[u8]>::len).sum());
     let multi_bytes = client
         .multi
         .as_ref()
         .map_or(0, |multi| multi.queued.iter().map(|(_, args)| args.memory_bytes()).sum::<usize>());
     let (input, output) = (client.input.len(), client.reply.out.capacity());
     let pending = client.output_len();
-    let total = size_of::<Client>() + client.input.capacity() + output + argv_bytes + multi_bytes;
+    let unsent = client.replica.as_ref().map_or(0, |replica| server.unsent_to(replica));
+    let blocks = server.repl.log.blocks_from(server.repl.log.end() - unsent);
+    let total = unsent as usize + size_of::<Client>() + client.input.capacity() + output + argv_bytes + multi_bytes;
     let events = if server.event_loop.awaits_writable(client.file) { "rw" } else { "r" };
     let command = client.last_command.map_or("NULL", |index| server.table.commands[index].name.as_str());
     let multi = client.multi.as_ref().map_or(-1, |multi| multi.queued.len() as i64);
@@ -423,7 +434,7 @@ fn describe(server: &Server, caller: ClientId, argv: Argv<'_>, id: ClientId, tex
     let _ = writeln!(
         text,
         "qbuf={input} qbuf-free={} argv-mem={argv_bytes} multi-mem={multi_bytes} rbs={output} rbp={pending} obl={pending} \
-         oll=0 omem=0 tot-mem={total} events={events} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+         oll={blocks} omem={unsent} tot-mem={total} events={events} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
         client.input.capacity() - input,
         if client.reply.resp3 { 3 } else { 2 },
         shown(&client.library.0),

@@ -147,6 +147,10 @@ impl Server {
             "dir" => {
                 std::env::set_current_dir(&self.config.dir).map_err(|error| ConfigError::failed(name, reason(&error)))
             }
+            "repl-backlog-size" => {
+                self.trim_log();
+                Ok(())
+            }
             "loglevel" => {
                 logging::set_level(self.config.loglevel);
                 Ok(())

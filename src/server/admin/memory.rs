@@ -79,6 +79,9 @@ struct Figures {
     startup: usize,
     resident: usize,
     allocator: memory::AllocatorStats,
+    /// All blocks of the log.
+    log: usize,
+    /// The part of them that is kept as the backlog; the rest is there for replicas.
     backlog: usize,
     replicas: usize,
     clients: usize,
@@ -107,14 +110,17 @@ impl Figures {
             let wanted = server.clients.iter().filter(|(_, client)| client.replica.is_some() == replicas);
             wanted.map(|(_, client)| client_bytes(client)).sum()
         };
+        let log = server.repl.log.memory_bytes();
+        let backlog = log.min(server.config.repl_backlog_size as usize);
         Figures {
             used,
             peak: server.stats.peak_memory.max(used),
             startup: server.stats.startup_memory,
             resident: process::resident_bytes() as usize,
             allocator: memory::allocator_stats(),
-            backlog: server.repl.log.memory_bytes(),
-            replicas: clients(true),
+            log,
+            backlog,
+            replicas: clients(true) + (log - backlog),
             clients: clients(false),
             tables: server.keys.dbs().iter().map(|db| db.table_bytes()).sum(),
             keys: server.keys.total_keys(),
@@ -157,9 +163,9 @@ pub fn write_info(server: &Server, out: &mut String) {
     out.line("maxmemory_human", human(max));
     out.line("maxmemory_policy", server.config.maxmemory_policy.word());
     write_fragmentation(&figures, out);
-    out.line("mem_not_counted_for_evict", 0);
+    out.line("mem_not_counted_for_evict", figures.log - figures.backlog);
     out.line("mem_replication_backlog", figures.backlog);
-    out.line("mem_total_replication_buffers", figures.backlog);
+    out.line("mem_total_replication_buffers", figures.log);
     out.line("mem_clients_slaves", figures.replicas);
     out.line("mem_clients_normal", figures.clients);
     out.line("mem_cluster_links", 0);
