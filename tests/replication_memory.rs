@@ -104,3 +104,33 @@ fn the_backlog_changes_its_size_at_once() {
     wait_until(BOUND, "the larger backlog is full", || number(&master, "repl_backlog_histlen") == 3 << 20);
     assert_eq!(master.info("sync_full"), "1");
 }
+
+#[test]
+fn an_announced_replica_is_not_waited_for_once_enough_of_them_are_there() {
+    for kind in [Kind::Stock, Kind::Ours] {
+        let master = Server::start(kind, &["--repl-diskless-sync-delay", "600"]);
+        let mut announced = master.client();
+        announced.good(&["REPLCONF", "listening-port", "1", "capa", "eof"]);
+        let replica = Server::start(Kind::Ours, &[]);
+        replica.cmd(&["REPLICAOF", "127.0.0.1", &master.port().to_string()]);
+        master.wait_for_log("asks for synchronization");
+        assert_eq!(master.info("rdb_bgsave_in_progress"), "0");
+        assert!(!master.log().contains("Starting BGSAVE"), "{kind:?} waits for the other");
+        master.cmd(&["CONFIG", "SET", "repl-diskless-sync-max-replicas", "1"]);
+        replica.wait_for_link(&master);
+    }
+}
+
+#[test]
+fn a_backlog_that_nobody_reads_goes_when_its_time_is_over() {
+    for kind in [Kind::Stock, Kind::Ours] {
+        let master = Server::start(kind, &[&ARGS[..], &["--repl-backlog-ttl", "1"]].concat());
+        let mut replica = Server::start(Kind::Ours, &[]);
+        replica.follow(&master);
+        let history = master.info("master_replid");
+        replica.kill();
+        master.wait_for_log("Replication backlog freed after 1 seconds without connected replicas.");
+        assert_eq!((master.info("repl_backlog_active"), master.info("repl_backlog_histlen")), ("0".into(), "0".into()));
+        assert_ne!(master.info("master_replid"), history, "{kind:?}: writes are not counted from here on");
+    }
+}
