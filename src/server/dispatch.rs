@@ -161,7 +161,8 @@ impl Server {
                 "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
             ));
         }
-        if self.loading.is_some() && command.flags & flag::LOADING == 0 {
+        let is_loading = self.loading.is_some() || self.repl.link.loads_alone();
+        if is_loading && command.flags & flag::LOADING == 0 {
             return Err(CommandError::new("LOADING Redis is loading the dataset in memory"));
         }
         if command.flags & flag::NO_ASYNC_LOADING != 0 && self.repl.link.loads_beside_data() {

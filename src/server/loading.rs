@@ -34,6 +34,8 @@ pub struct LoadJob {
     pub total: u64,
     /// How many are loaded.
     pub loaded: u64,
+    /// There is data that can be served meanwhile.
+    pub is_beside_data: bool,
     source: Source,
     loader: Loader,
     sink: StagingSink,
@@ -81,6 +83,7 @@ impl LoadJob {
             started_ms: server.keys.now,
             total,
             loaded: 0,
+            is_beside_data: server.keys.total_keys() > 0,
             source,
             loader,
             sink: StagingSink::new(options),

@@ -116,7 +116,7 @@ impl MasterLink {
         self.resync.as_ref()
     }
 
-    /// The load that goes on straight from the socket, beside the data that is served.
+    /// The load that goes on straight from the socket, beside the data that is served, if there is any.
     pub fn load_beside(&self) -> Option<&LoadJob> {
         match &self.transfer.as_ref()?.destination {
             Destination::Memory(job) => Some(job),
@@ -130,7 +130,12 @@ impl MasterLink {
     /// was served before the load began, while the link was down, and is whole until it is replaced, so here it is
     /// served on whatever the history is; who does not want that says `replica-serve-stale-data no`.
     pub fn loads_beside_data(&self) -> bool {
-        self.load_beside().is_some()
+        self.load_beside().is_some_and(|job| job.is_beside_data)
+    }
+
+    /// Whether a load straight from the socket goes on and there is nothing to serve meanwhile.
+    pub fn loads_alone(&self) -> bool {
+        self.load_beside().is_some_and(|job| !job.is_beside_data)
     }
 
     /// Bytes of the snapshot that have come, and how many there are if the master told.

@@ -83,7 +83,7 @@ fn of_child(server: &Server, default: &str, figure: fn(&Server, &SnapshotChild) 
 }
 
 pub const PERSISTENCE: &[Field] = &[
-    ("loading", |server| show(u8::from(server.loading.is_some()))),
+    ("loading", |server| show(u8::from(server.loading.is_some() || server.repl.link.loads_alone()))),
     ("async_loading", |server| show(u8::from(server.repl.link.loads_beside_data()))),
     ("current_cow_peak", zero),
     ("current_cow_size", zero),
