@@ -100,6 +100,24 @@ fn a_snapshot_that_is_damaged_or_cut_costs_no_data() {
     }
 }
 
+#[test]
+fn who_holds_nothing_says_that_it_is_loading() {
+    for load in ["on-empty-db", "swapdb"] {
+        let master = FakeMaster::new();
+        let server = Server::start(Kind::Ours, &["--repl-diskless-load", load]);
+        server.cmd(&["REPLICAOF", "127.0.0.1", &master.port()]);
+        let mut stream = master.announce(EMPTY.len());
+        stream.write_all(&EMPTY[..9]).unwrap();
+        wait_until(BOUND, "it comes in", || server.info("master_sync_read_bytes") == "9");
+        assert_eq!((server.info("loading"), server.info("async_loading")), ("1".into(), "0".into()), "{load}");
+        let refused = Value::Error("LOADING Redis is loading the dataset in memory".into());
+        assert_eq!(server.cmd(&["GET", "k"]), refused);
+        stream.write_all(&EMPTY[9..]).unwrap();
+        wait_until(BOUND, "it is loaded", || server.info("loading") == "0");
+        assert_eq!(server.cmd(&["GET", "k"]), Value::Nil);
+    }
+}
+
 fn failing_stream() -> Vec<u8> {
     let commands: [&[&str]; 5] =
         [&["SET", "k", "v"], &["NOSUCH", "a"], &["LPUSH", "k", "x"], &["SET", "k"], &["SET", "after", "1"]];
