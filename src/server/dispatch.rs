@@ -2,7 +2,7 @@
 //! one place, what follows from a change.
 
 use super::client::{ClientId, Multi, ReplyMode};
-use super::table::{Run, Special};
+use super::table::{Command, Run, Special};
 use super::{Server, ticks};
 use crate::commands::command::flag;
 use crate::commands::error::c_string_up_to;
@@ -156,13 +156,13 @@ impl Server {
         }
         self.may_run_subscribed(id, command)?;
         let stale_data = self.repl.is_replica() && !self.repl.is_link_up() && !self.config.replica_serve_stale_data;
-        if stale_data && command.flags & flag::STALE == 0 {
+        if stale_data && self.lacks_flag(id, command, flag::STALE) {
             return Err(CommandError::new(
                 "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
             ));
         }
         let is_loading = self.loading.is_some() || self.repl.link.loads_alone();
-        if is_loading && command.flags & flag::LOADING == 0 {
+        if is_loading && self.lacks_flag(id, command, flag::LOADING) {
             return Err(CommandError::new("LOADING Redis is loading the dataset in memory"));
         }
         if command.flags & flag::NO_ASYNC_LOADING != 0 && self.repl.link.loads_beside_data() {
@@ -180,6 +180,17 @@ impl Server {
     fn transaction_has(&self, id: ClientId, flags: u32) -> bool {
         let multi = self.clients.get(id).and_then(|client| client.multi.as_ref());
         multi.is_some_and(|multi| multi.queued.iter().any(|(index, _)| self.table.commands[*index].flags & flags != 0))
+    }
+
+    /// Whether a command, or one of the transaction that it executes, has not this flag.
+    fn lacks_flag(&self, id: ClientId, command: &Command, wanted: u32) -> bool {
+        let multi = self.clients.get(id).and_then(|client| client.multi.as_ref());
+        let queued_lacks = || {
+            multi.is_some_and(|multi| {
+                multi.queued.iter().any(|(index, _)| self.table.commands[*index].flags & wanted == 0)
+            })
+        };
+        command.flags & wanted == 0 || (command.special == Special::Exec && queued_lacks())
     }
 
     /// Whether replicas may hear of a command, or of those of the transaction that it executes.
