@@ -1,8 +1,10 @@
 //! The house: the state of the server, its loop, and the one list of procedures that events may start (= server.c).
 //!
 //! `Server` owns siblings and lends them side by side. Each file here adds one concern as methods: `networking`
-//! (connections), `dispatch` (commands), `blocked` and `pause` (commands that wait), `snapshot` (the child that saves), `loading`, `repl_master` and
-//! `repl_replica` (the two ends of replication), `cron` (time), `admin/` (commands about the house).
+//! (connections), `dispatch` (commands), `blocked` and `pause` (commands that wait), `pubsub` (messages), `snapshot` (the
+//! child that saves) and `child` (where children come from), `loading`, `repl_master` and `repl_replica` (the two ends of
+//! replication; `repl_check`, `repl_errors`, `repl_memory` and `repl_safety` guard them), `failover` (a planned change of
+//! master), `cron` (time), `admin/` (commands about the house).
 
 pub mod admin;
 pub mod blocked;
