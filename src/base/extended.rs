@@ -2,7 +2,7 @@
 //! `strtold` and `%.17Lf`, behind string2ld and ld2string of util.c).
 //!
 //! Redis's results show all 64 bits of the mantissa, so a double will not do. A value is `mantissa × 2^exponent`; text
-//! is read and written exactly, rounding to nearest, ties to even. Absent: every operation but addition, and NaN.
+//! is read and written exactly, rounding to nearest, ties to even. Absent: every operation but addition and what timeouts need, and NaN.
 
 /// The exponent of the smallest values, whose mantissa may lack its top bit.
 const EXPONENT_MIN: i32 = -16445;
@@ -115,6 +115,33 @@ impl Extended {
         match rounded(a_negative, sum, a_exponent - 62, lost) {
             Extended::Infinite { .. } => None,
             finite => Some(finite),
+        }
+    }
+
+    /// A thousand times as much, rounded up to an integer. None if it is too large; what is too small is the least.
+    pub fn thousandfold_up(self) -> Option<i64> {
+        let product = match self {
+            Extended::Finite { negative, mantissa, exponent } => {
+                rounded(negative, u128::from(mantissa) * 1000, exponent, false)
+            }
+            infinite => infinite,
+        };
+        let (negative, mantissa, exponent) = match product {
+            Extended::Finite { negative, mantissa, exponent } => (negative, mantissa, exponent),
+            Extended::Infinite { negative: true } => return Some(i64::MIN),
+            Extended::Infinite { negative: false } => return None,
+        };
+        let whole = match exponent {
+            0..64 => u128::from(mantissa) << exponent,
+            64.. if mantissa != 0 => u128::MAX,
+            -63..0 => u128::from(mantissa >> -exponent),
+            _ => 0,
+        };
+        let has_fraction =
+            exponent < 0 && (exponent < -63 && mantissa != 0 || mantissa & ((1 << -exponent.max(-63)) - 1) != 0);
+        match negative {
+            true => Some(i64::try_from(whole).map_or(i64::MIN, |whole| -whole)),
+            false => i64::try_from(whole + u128::from(has_fraction && whole < u128::MAX)).ok(),
         }
     }
 
@@ -538,6 +565,35 @@ mod tests {
             };
             let sum = Extended::parse(&add_decimal(text(a).as_bytes(), text(b).as_bytes()).unwrap());
             assert_eq!(sum, Extended::parse(text(a + b).as_bytes()), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_thousandfold_is_rounded_up() {
+        let cases: [(&str, Option<i64>); 20] = [
+            ("0", Some(0)),
+            ("-0", Some(0)),
+            ("1", Some(1000)),
+            ("0.0001", Some(1)),
+            ("1e-4000", Some(1)),
+            ("-1e-4000", Some(0)),
+            ("-0.0009", Some(0)),
+            ("-0.001", Some(0)),
+            ("0.29", Some(290)),
+            ("-0.007", Some(-7)),
+            ("2.3", Some(2300)),
+            ("-1.5", Some(-1500)),
+            ("0x0.01", Some(4)),
+            ("1.0005", Some(1001)),
+            ("9223372036854775.807", Some(i64::MAX)),
+            ("9223372036854775.808", None),
+            ("1e4000", None),
+            ("inf", None),
+            ("-1e300", Some(i64::MIN)),
+            ("-inf", Some(i64::MIN)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Extended::parse(text.as_bytes()).and_then(Extended::thousandfold_up), expected, "{text}");
         }
     }
 }

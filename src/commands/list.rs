@@ -1,7 +1,9 @@
-//! The commands on lists: the ends, the middle, and the moves between lists. LPOS stands in `pos`.
+//! The commands on lists: the ends, the middle, and the moves between lists. LPOS stands in `pos`, the commands that
+//! wait for elements in `blocking`.
 //!
-//! Ancestor: `t_list.c`. Deliberately absent: the commands that block.
+//! Ancestor: `t_list.c`.
 
+mod blocking;
 mod pos;
 mod rows;
 
@@ -17,6 +19,7 @@ use crate::resp::reply::Reply;
 use crate::resp::request::Argv;
 use crate::types::list::List;
 use crate::types::{CollectionLimits, Element};
+use std::ops::Range;
 
 type Done = Result<(), CommandError>;
 
@@ -179,11 +182,12 @@ fn rpop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     pop(ctx, argv, End::Tail)
 }
 
-/// The keys, the end and the count of LMPOP: the index after the last key, the end, the count.
+/// The keys, the end and the count of LMPOP, whose arguments begin with the number of keys: the index after the last
+/// key, the end, the count.
 fn parse_lmpop(argv: Argv<'_>) -> Result<(usize, End, usize), CommandError> {
-    let keys = parse_i64(argv.at(1)).filter(|&count| count > 0);
+    let keys = parse_i64(argv.at(0)).filter(|&count| count > 0);
     let keys = keys.ok_or_else(|| CommandError::new("ERR numkeys should be greater than 0"))?;
-    let end_at = usize::try_from(keys).unwrap_or(usize::MAX).saturating_add(2);
+    let end_at = usize::try_from(keys).unwrap_or(usize::MAX).saturating_add(1);
     let end = End::parse(argv.get(end_at).ok_or(error::SYNTAX)?)?;
     let options = argv.from(end_at + 1);
     if options.is_empty() {
@@ -200,10 +204,16 @@ fn parse_lmpop(argv: Argv<'_>) -> Result<(usize, End, usize), CommandError> {
     Ok((end_at, end, count))
 }
 
-fn lmpop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
-    let (keys_end, end, count) = parse_lmpop(argv)?;
+/// Takes elements from the first of the keys at these places that has any and answers; `false` if none has.
+fn pop_first(
+    ctx: &mut Ctx<'_>,
+    argv: Argv<'_>,
+    keys: Range<usize>,
+    count: usize,
+    end: End,
+) -> Result<bool, CommandError> {
     let limits = ctx.keys.limits.clone();
-    for index in 2..keys_end {
+    for index in keys {
         let key = argv.at(index);
         let Some(list) = ctx.keys.list_mut(key)? else { continue };
         let count = count.min(list.len());
@@ -215,9 +225,17 @@ fn lmpop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
         let emptied = list.is_empty();
         popped(ctx, key, end, count, emptied);
         ctx.effects.propagate_as(&[end.pop_command(), key, itoa::Buffer::new().format(count).as_bytes()]);
-        return Ok(());
+        return Ok(true);
     }
-    ctx.reply.null_array();
+    Ok(false)
+}
+
+fn lmpop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
+    let argv = argv.from(1);
+    let (keys_end, end, count) = parse_lmpop(argv)?;
+    if !pop_first(ctx, argv, 1..keys_end, count, end)? {
+        ctx.reply.null_array();
+    }
     Ok(())
 }
 
@@ -271,7 +289,7 @@ fn place(index: i64, len: usize) -> Option<usize> {
 }
 
 /// The part of a list from `start` through `end`, as LRANGE and LTRIM mean them; empty where they cross.
-fn part(start: i64, end: i64, len: usize) -> std::ops::Range<usize> {
+fn part(start: i64, end: i64, len: usize) -> Range<usize> {
     let len = len as i64;
     let from_end = |index: i64| if index < 0 { index + len } else { index };
     let (start, end) = (from_end(start).max(0), from_end(end).min(len - 1));

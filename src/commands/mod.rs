@@ -24,6 +24,7 @@ pub mod sort;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
+pub mod waits;
 pub mod zset;
 mod zset_range;
 mod zset_rows;

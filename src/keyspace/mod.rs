@@ -7,8 +7,10 @@
 
 pub mod db;
 pub mod expire;
+pub mod waits;
 
 pub use db::Db;
+pub use waits::{WaitKind, Waiter, Waits};
 
 use crate::base::clock::UnixMs;
 use crate::base::hash::hash;
@@ -66,6 +68,12 @@ pub struct Keyspace {
     /// Watchers of keys that changed since this was last emptied.
     pub touched_watchers: Vec<WatcherId>,
     watched: HashMap<(usize, Vec<u8>), Vec<WatcherId>>,
+    /// Who waits for which keys.
+    pub waits: Waits,
+    /// Somebody watches a key or waits for one.
+    is_heeded: bool,
+    /// A watched key has changed, or a key that somebody waits for is ready. Whoever attends to that takes it back.
+    pub has_news: bool,
     /// Counters.
     pub stats: KeyspaceStats,
     /// Up to where collections stay packed.
@@ -90,6 +98,9 @@ impl Keyspace {
             expired: Vec::new(),
             touched_watchers: Vec::new(),
             watched: HashMap::new(),
+            waits: Waits::new(databases.max(1)),
+            is_heeded: false,
+            has_news: false,
             stats: KeyspaceStats::default(),
             limits: CollectionLimits::default(),
             rng,
@@ -160,7 +171,9 @@ impl Keyspace {
     fn delete_expired(&mut self, db: usize, key: &[u8]) {
         if self.dbs[db].remove(key).is_some() {
             self.stats.expired += 1;
-            self.touch_watchers(db, key);
+            if self.is_heeded {
+                self.tell_of_change(db, key);
+            }
             self.expired.push((db, key.to_vec()));
         }
     }
@@ -223,6 +236,9 @@ impl Keyspace {
     /// `insert` for an entry that was made elsewhere.
     pub fn insert_entry(&mut self, mut entry: Entry) {
         entry.set_access(self.access_clock);
+        if self.is_heeded {
+            self.signal_ready(entry.key());
+        }
         drop(self.dbs[self.selected].insert(entry));
     }
 
@@ -273,7 +289,8 @@ impl Keyspace {
         };
         let mut removed = 0;
         for index in range {
-            self.touch_flushed(index, None);
+            let concerned = self.concerned(index, None);
+            self.tell_concerned(index, concerned);
             removed += self.dbs[index].len();
             let old = std::mem::take(&mut self.dbs[index]);
             if lazily {
@@ -288,15 +305,17 @@ impl Keyspace {
         if a == b {
             return;
         }
-        self.touch_flushed(a, Some(b));
-        self.touch_flushed(b, Some(a));
+        let (of_a, of_b) = (self.concerned(a, Some(&self.dbs[b])), self.concerned(b, Some(&self.dbs[a])));
+        self.tell_concerned(a, of_a);
+        self.tell_concerned(b, of_b);
         self.dbs.swap(a, b);
     }
 
     /// Replaces all databases, as a finished load does; the memory of the old ones is freed by and by.
     pub fn replace_dbs(&mut self, dbs: Vec<Db>) {
         for index in 0..self.dbs.len() {
-            self.touch_flushed(index, None);
+            let concerned = self.concerned(index, dbs.get(index));
+            self.tell_concerned(index, concerned);
         }
         for old in std::mem::replace(&mut self.dbs, dbs) {
             self.retire(old);
@@ -329,28 +348,59 @@ impl Keyspace {
         self.retired.iter().map(Db::len).sum()
     }
 
-    /// Notes that a key's value changed: its watchers will not EXEC. Does not count `dirty`.
+    /// Notes that a key's value changed: its watchers will not EXEC, and who waits for it may be served. Does not count
+    /// `dirty`.
     #[inline]
     pub fn signal_modified(&mut self, key: &[u8]) {
-        if !self.watched.is_empty() {
-            self.touch_watchers(self.selected, key);
+        if self.is_heeded {
+            self.tell_of_change(self.selected, key);
         }
     }
 
-    fn touch_watchers(&mut self, db: usize, key: &[u8]) {
-        if let Some(watchers) = self.watched.get(&(db, key.to_vec())) {
+    /// Notes that a key of the selected database may have what somebody waits for. Only a stream must say so itself,
+    /// when it gets an entry or loses a group: lists and sorted sets are waited for only while they are not there, and
+    /// then any change will do.
+    pub fn signal_ready(&mut self, key: &[u8]) {
+        self.has_news |= self.waits.signal(self.selected, key);
+    }
+
+    #[cold]
+    fn tell_of_change(&mut self, db: usize, key: &[u8]) {
+        if !self.watched.is_empty()
+            && let Some(watchers) = self.watched.get(&(db, key.to_vec()))
+        {
             self.touched_watchers.extend_from_slice(watchers);
+            self.has_news = true;
+        }
+        if !self.waits.is_empty() && self.kind_at(db, key) != Some(WaitKind::Stream) {
+            self.has_news |= self.waits.signal(db, key);
         }
     }
 
-    /// Touches the watchers of keys in `db` that exist there, or in the database that takes its place.
-    fn touch_flushed(&mut self, db: usize, replaced_by: Option<usize>) {
-        for ((watched_db, key), watchers) in &self.watched {
-            let existed = self.dbs[db].get(key).is_some();
-            let will_exist = replaced_by.is_some_and(|other| self.dbs[other].get(key).is_some());
-            if *watched_db == db && (existed || will_exist) {
-                self.touched_watchers.extend_from_slice(watchers);
-            }
+    fn kind_at(&self, db: usize, key: &[u8]) -> Option<WaitKind> {
+        self.dbs[db].get(key).and_then(|entry| WaitKind::of(entry.value()))
+    }
+
+    /// The kind of waits that what is at a key can end, seen without touching it.
+    pub fn wait_kind(&self, db: usize, key: &[u8]) -> Option<WaitKind> {
+        self.kind_at(db, key).filter(|_| !self.is_expired(db, key))
+    }
+
+    /// The watchers and the awaited keys that are concerned when another database, or none, takes the place of `db`:
+    /// those of keys that exist there or will.
+    fn concerned(&self, db: usize, replaced_by: Option<&Db>) -> (Vec<WatcherId>, Vec<Box<[u8]>>) {
+        let old = &self.dbs[db];
+        let exists = |key: &[u8]| old.get(key).is_some() || replaced_by.is_some_and(|new| new.get(key).is_some());
+        let watched = self.watched.iter().filter(|((watched_db, key), _)| *watched_db == db && exists(key));
+        let watchers = watched.flat_map(|(_, watchers)| watchers).copied().collect();
+        (watchers, self.waits.keys_in(db).filter(|key| exists(key)).map(Into::into).collect())
+    }
+
+    fn tell_concerned(&mut self, db: usize, (watchers, awaited): (Vec<WatcherId>, Vec<Box<[u8]>>)) {
+        self.has_news |= !watchers.is_empty();
+        self.touched_watchers.extend(watchers);
+        for key in awaited {
+            self.has_news |= self.waits.signal(db, &key);
         }
     }
 
@@ -360,6 +410,7 @@ impl Keyspace {
         if !watchers.contains(&watcher) {
             watchers.push(watcher);
         }
+        self.is_heeded = true;
     }
 
     /// Ends the watching of a key.
@@ -371,6 +422,23 @@ impl Keyspace {
                 self.watched.remove(&place);
             }
         }
+        self.note_heed();
+    }
+
+    fn note_heed(&mut self) {
+        self.is_heeded = !self.watched.is_empty() || !self.waits.is_empty();
+    }
+
+    /// Puts a client at the end of the queues of keys of a database.
+    pub fn begin_wait(&mut self, db: usize, keys: &[Vec<u8>], waiter: Waiter) {
+        self.waits.add(db, keys, waiter);
+        self.note_heed();
+    }
+
+    /// Takes a client out of these queues.
+    pub fn end_wait(&mut self, db: usize, keys: &[Vec<u8>], turn: u64) {
+        self.waits.remove(db, keys, turn);
+        self.note_heed();
     }
 
     /// How many keys are watched.

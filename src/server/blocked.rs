@@ -5,13 +5,15 @@
 //! wait is over. A reason to wait is a row of [`Reason`], with its answer to the two questions in this file: what is
 //! said when time is up, and whether CLIENT UNBLOCK may end it.
 
-use super::client::{Client, ClientId};
+use super::client::{Client, ClientId, ReplyMode};
 use super::{Server, pause::Paused};
+use crate::commands::effects::KeyWait;
+use crate::commands::waits::deadline_of_ms;
 use crate::commands::{CommandError, error};
 use crate::replication::master::ReplicaStage;
 use crate::resp::reply::{Reply, encode_command};
 use crate::resp::request::{Argv, Batch, OwnedArgv};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a client waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub enum Reason {
         /// Whether it must be in their append-only files (WAITAOF).
         on_disk: bool,
     },
+    /// A key that has what the command needs; it runs again then.
+    Keys,
     /// The end of a pause; the command runs then.
     Pause,
     /// The end of the server, or of the attempt to end it.
@@ -36,12 +40,18 @@ pub enum Reason {
 pub struct Waiting {
     /// What for; nothing any more once it is over and the held commands are about to run.
     reason: Option<Reason>,
+    /// Its place in the order of arrival.
+    turn: u64,
     /// Until when, in milliseconds since 1970.
     deadline_ms: Option<i64>,
+    /// The command that waited for keys runs again: if it must wait again, then no longer.
+    pub(super) is_rerun: bool,
+    /// Where the reason is keys: which, and in which database.
+    pub(super) keys: Option<(usize, Box<KeyWait>)>,
     /// CLIENT REPLY forbids the answer.
     muted: bool,
-    /// Commands that came after.
-    held: VecDeque<OwnedArgv>,
+    /// Commands that came after; first of all the one that waits, where it is to be run again.
+    pub(super) held: VecDeque<OwnedArgv>,
     /// What came after them is no command: the complaint.
     failure: Option<String>,
 }
@@ -49,18 +59,27 @@ pub struct Waiting {
 impl Waiting {
     /// Whether the command itself waits and is to be run, or run again.
     pub fn is_postponed(&self) -> bool {
-        self.reason == Some(Reason::Pause)
+        matches!(self.reason, Some(Reason::Pause | Reason::Keys))
+    }
+
+    /// Whether it is not over.
+    pub fn goes_on(&self) -> bool {
+        self.reason.is_some()
     }
 }
 
 /// Who waits.
 #[derive(Default)]
 pub struct Blocked {
-    clients: Vec<ClientId>,
+    /// In order of arrival.
+    clients: BTreeMap<u64, ClientId>,
+    /// Those who wait no longer than until some moment: the moment and their turn.
+    deadlines: BTreeSet<(i64, u64)>,
+    turns: u64,
     /// Their wait is over, their held commands have not run yet.
-    released: Vec<ClientId>,
-    /// No deadline is earlier.
-    next_deadline_ms: i64,
+    pub(super) released: Vec<ClientId>,
+    /// Ready keys are being served.
+    pub(super) is_serving: bool,
     /// A replica has acknowledged something.
     pub acks_came: bool,
     /// The replicas are to be asked how far they are.
@@ -78,9 +97,9 @@ impl Blocked {
         self.clients.is_empty()
     }
 
-    /// A client is gone.
-    pub fn forget(&mut self, id: ClientId) {
-        self.clients.retain(|other| *other != id);
+    /// How many clients wait no longer than until some moment.
+    pub fn with_deadline(&self) -> usize {
+        self.deadlines.len()
     }
 }
 
@@ -97,29 +116,37 @@ fn is_same_node(one: &Client, other: &Client) -> bool {
         && (one_told.ip_address.is_some() || one.transport.peer_ip() == other.transport.peer_ip())
 }
 
-/// The moment that a timeout in milliseconds leads to; none for 0.
-pub fn deadline_of(arg: &[u8], now_ms: i64) -> Result<Option<i64>, CommandError> {
-    let timeout_ms = crate::base::numbers::parse_i64(arg)
-        .ok_or_else(|| CommandError::new("ERR timeout is not an integer or out of range"))?;
-    if timeout_ms < 0 {
-        return Err(CommandError::new("ERR timeout is negative"));
-    }
-    let deadline = now_ms.checked_add(timeout_ms).ok_or_else(|| CommandError::new("ERR timeout is out of range"))?;
-    Ok((timeout_ms > 0).then_some(deadline))
-}
-
 impl Server {
-    /// Lets a client wait. The command that runs must not have answered.
-    pub fn block_client(&mut self, id: ClientId, reason: Reason, deadline_ms: Option<i64>) {
-        let Some(client) = self.clients.get_mut(id) else { return };
+    /// Lets a client wait. The command that runs must not have answered. Returns its turn.
+    pub fn block_client(&mut self, id: ClientId, reason: Reason, deadline_ms: Option<i64>) -> u64 {
+        self.blocked.turns += 1;
+        let turn = self.blocked.turns;
+        let Some(client) = self.clients.get_mut(id) else { return turn };
         let muted = client.muted_from.is_some();
         let waiting = client.waiting.get_or_insert_default();
+        if !waiting.is_rerun || reason != Reason::Keys {
+            waiting.deadline_ms = deadline_ms;
+        }
         waiting.reason = Some(reason);
-        waiting.deadline_ms = deadline_ms;
+        waiting.turn = turn;
         waiting.muted = muted;
-        let earliest = if self.blocked.is_empty() { i64::MAX } else { self.blocked.next_deadline_ms };
-        self.blocked.next_deadline_ms = earliest.min(deadline_ms.unwrap_or(i64::MAX));
-        self.blocked.clients.push(id);
+        self.blocked.clients.insert(turn, id);
+        self.blocked.deadlines.extend(waiting.deadline_ms.map(|deadline_ms| (deadline_ms, turn)));
+        turn
+    }
+
+    /// Takes a client off all lists of those who wait; returns what it waited for.
+    pub(super) fn end_wait(&mut self, id: ClientId) -> Option<Reason> {
+        let waiting = self.clients.get_mut(id)?.waiting.as_mut()?;
+        let reason = waiting.reason.take()?;
+        self.blocked.clients.remove(&waiting.turn);
+        if let Some(deadline_ms) = waiting.deadline_ms {
+            self.blocked.deadlines.remove(&(deadline_ms, waiting.turn));
+        }
+        if let Some((db, wait)) = waiting.keys.take() {
+            self.keys.end_wait(db, &wait.keys, waiting.turn);
+        }
+        Some(reason)
     }
 
     /// Lets a command wait for the end of a pause.
@@ -150,37 +177,56 @@ impl Server {
 
     /// Ends the wait of those whose reason fits, each with the answer that `answer` gives.
     fn unblock_where(&mut self, fits: impl Fn(&Server, Reason) -> bool, answer: impl Fn(&Server, Reason, &mut Reply)) {
-        for id in std::mem::take(&mut self.blocked.clients) {
-            match self.reason_of(id) {
-                Some(reason) if fits(self, reason) => self.release(id, reason, &answer),
-                Some(_) => self.blocked.clients.push(id),
-                None => {}
+        let ids: Vec<ClientId> = self.blocked.clients.values().copied().collect();
+        for id in ids {
+            if self.reason_of(id).is_some_and(|reason| fits(self, reason)) {
+                self.release(id, &answer);
             }
         }
     }
 
-    /// Answers and lets the held commands run. The caller takes the client off the list.
-    fn release(&mut self, id: ClientId, reason: Reason, answer: impl Fn(&Server, Reason, &mut Reply)) {
+    /// Ends a client's wait with an answer, and lets the held commands run.
+    fn release(&mut self, id: ClientId, answer: impl Fn(&Server, Reason, &mut Reply)) {
+        let Some(reason) = self.end_wait(id) else { return };
         let mut said = Reply::default();
         let Some(client) = self.clients.get_mut(id) else { return };
         said.resp3 = client.reply.resp3;
         answer(self, reason, &mut said);
-        if said.out.starts_with(b"-") {
+        let failed = said.out.starts_with(b"-");
+        if failed {
             self.stats.note_error(said.out[1..].trim_ascii_end());
         }
         let Some(client) = self.clients.get_mut(id) else { return };
         let Some(waiting) = &mut client.waiting else { return };
-        waiting.reason = None;
         if !waiting.muted {
             client.reply.out.extend_from_slice(&said.out);
         }
+        if reason == Reason::Keys {
+            waiting.held.pop_front();
+            if client.reply_mode == ReplyMode::SkipThis {
+                client.reply_mode = ReplyMode::On;
+            }
+            let index = client.last_command;
+            self.count_call_that_waited(index, failed);
+        }
         self.blocked.released.push(id);
+    }
+
+    /// A command counts as called when its wait is over.
+    fn count_call_that_waited(&mut self, index: Option<usize>, failed: bool) {
+        self.stats.commands_processed += 1;
+        if let Some(index) = index {
+            let stats = &mut self.table.commands[index].stats;
+            stats.calls += 1;
+            stats.failed += u64::from(failed);
+        }
     }
 
     /// What a client is told whose time is up.
     fn answer_of_timeout(&self, reason: Reason, reply: &mut Reply) {
         match reason {
             Reason::Replicas { offset, on_disk, .. } => self.answer_replicas(offset, on_disk, reply),
+            Reason::Keys => reply.null_array(),
             Reason::Pause | Reason::Shutdown => {}
         }
     }
@@ -198,6 +244,7 @@ impl Server {
     /// Ends waits that are over, runs what they held, and asks replicas that somebody waits for. Before the loop sleeps.
     pub(super) fn handle_blocked_clients(&mut self) {
         self.check_pauses();
+        self.handle_clients_blocked_on_keys();
         if !self.blocked.is_empty() {
             self.check_deadlines();
             if std::mem::take(&mut self.blocked.acks_came) {
@@ -219,32 +266,16 @@ impl Server {
         }
     }
 
-    /// How many clients wait no longer than until some moment.
-    pub fn clients_with_deadline(&self) -> usize {
-        let waits = self.blocked.clients.iter().filter_map(|id| self.clients.get(*id)?.waiting.as_ref());
-        waits.filter(|waiting| waiting.deadline_ms.is_some()).count()
-    }
-
     fn check_deadlines(&mut self) {
-        let now = self.keys.now;
-        if now < self.blocked.next_deadline_ms {
-            return;
-        }
-        let deadline = |client: Option<&Client>| client?.waiting.as_ref()?.deadline_ms;
-        let mut next_ms = i64::MAX;
-        for id in std::mem::take(&mut self.blocked.clients) {
-            match (deadline(self.clients.get(id)), self.reason_of(id)) {
-                (Some(deadline), Some(reason)) if deadline <= now => {
-                    self.release(id, reason, Server::answer_of_timeout);
-                }
-                (deadline, Some(_)) => {
-                    next_ms = next_ms.min(deadline.unwrap_or(i64::MAX));
-                    self.blocked.clients.push(id);
-                }
-                (_, None) => {}
+        while let Some((deadline_ms, turn)) = self.blocked.deadlines.first().copied() {
+            if deadline_ms > self.keys.now {
+                return;
+            }
+            match self.blocked.clients.get(&turn) {
+                Some(id) => self.release(*id, Server::answer_of_timeout),
+                None => drop(self.blocked.deadlines.pop_first()),
             }
         }
-        self.blocked.next_deadline_ms = next_ms;
     }
 
     /// Runs what a client sent while it waited, until it waits again.
@@ -290,8 +321,9 @@ impl Server {
     /// We are a replica now: nobody can be promised anything any more. Commands that a pause holds back are refused
     /// or not when they run.
     pub(super) fn disconnect_blocked_clients(&mut self) {
-        let concerned = |reason: Reason| matches!(reason, Reason::Replicas { .. });
-        for id in self.blocked.clients.clone() {
+        let concerned = |reason: Reason| matches!(reason, Reason::Replicas { .. } | Reason::Keys);
+        let ids: Vec<ClientId> = self.blocked.clients.values().copied().collect();
+        for id in ids {
             if self.reason_of(id).is_some_and(concerned)
                 && let Some(client) = self.clients.get_mut(id)
             {
@@ -303,11 +335,10 @@ impl Server {
 
     /// CLIENT UNBLOCK: whether there was a wait to end.
     pub fn unblock_client(&mut self, id: ClientId, with_error: bool) -> bool {
-        let Some(reason @ Reason::Replicas { .. }) = self.reason_of(id) else { return false };
-        self.blocked.forget(id);
+        let Some(Reason::Replicas { .. } | Reason::Keys) = self.reason_of(id) else { return false };
         match with_error {
-            true => self.release(id, reason, |_, _, reply| reply.error(UNBLOCKED)),
-            false => self.release(id, reason, Server::answer_of_timeout),
+            true => self.release(id, |_, _, reply| reply.error(UNBLOCKED)),
+            false => self.release(id, Server::answer_of_timeout),
         }
         true
     }
@@ -351,7 +382,7 @@ impl Server {
             ));
         }
         let wanted = crate::commands::ctx::integer(argv.at(1))?;
-        let deadline_ms = deadline_of(argv.at(2), self.keys.now)?;
+        let deadline_ms = deadline_of_ms(argv.at(2), self.keys.now)?;
         self.wait_for_replicas(id, wanted, false, deadline_ms);
         Ok(())
     }
@@ -366,7 +397,7 @@ impl Server {
         if wanted < 0 {
             return Err(error::MUST_BE_POSITIVE);
         }
-        let deadline_ms = deadline_of(argv.at(3), self.keys.now)?;
+        let deadline_ms = deadline_of_ms(argv.at(3), self.keys.now)?;
         if self.repl.is_replica() {
             return Err(CommandError::new(
                 "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.",

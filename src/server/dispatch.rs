@@ -21,9 +21,18 @@ impl Server {
         }
         self.admit_command(id, argv, raw);
         self.settle_reply(id);
-        if !self.own_messages.is_empty() {
-            self.deliver_own_messages(id);
+        if self.has_aftermath {
+            self.attend_to_aftermath(id);
         }
+    }
+
+    /// What is due once a command is answered: messages to the caller itself, and clients that wait for keys that the
+    /// command, or the transaction, has made ready.
+    #[cold]
+    fn attend_to_aftermath(&mut self, id: ClientId) {
+        self.has_aftermath = false;
+        self.deliver_own_messages(id);
+        self.handle_clients_blocked_on_keys();
     }
 
     fn admit_command(&mut self, id: ClientId, argv: Argv<'_>, raw: Option<&[u8]>) {
@@ -250,10 +259,10 @@ impl Server {
         self.stats.commands_processed += 1;
         let changed = self.keys.dirty != dirty;
         if changed || !self.keys.expired.is_empty() || !self.effects.is_plain() {
-            self.after_change(id, argv, raw, changed);
+            self.after_change(id, index, argv, raw, changed);
         }
-        if !self.keys.touched_watchers.is_empty() {
-            self.touch_watchers();
+        if self.keys.has_news {
+            self.tell_news();
         }
     }
 
@@ -294,8 +303,12 @@ impl Server {
     }
 
     /// What follows from a change: deletions of expired keys travel first, then the command or what stands for it.
-    fn after_change(&mut self, id: ClientId, argv: Argv<'_>, raw: Option<&[u8]>, changed: bool) {
+    fn after_change(&mut self, id: ClientId, index: usize, argv: Argv<'_>, raw: Option<&[u8]>, changed: bool) {
         self.propagate_expired();
+        if let Some(wait) = self.effects.take_wait() {
+            self.effects.clear();
+            return self.wait_for_keys(id, index, argv, wait);
+        }
         if self.effects.is_replaced() {
             let mut effects = std::mem::take(&mut self.effects);
             let (bytes, count) = effects.replacement();
@@ -325,8 +338,12 @@ impl Server {
         self.effects.clear();
     }
 
-    /// Lets the watchers of changed keys know that their EXEC must do nothing.
-    pub fn touch_watchers(&mut self) {
+    /// Lets the watchers of changed keys know that their EXEC must do nothing. Who waits for a key is served later,
+    /// between commands.
+    #[cold]
+    pub fn tell_news(&mut self) {
+        self.keys.has_news = false;
+        self.has_aftermath |= self.keys.waits.has_ready();
         for watcher in std::mem::take(&mut self.keys.touched_watchers) {
             if let Some(client) = self.clients.get_mut(ClientId::of_watcher(watcher)) {
                 client.watch_touched = true;

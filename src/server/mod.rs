@@ -1,13 +1,14 @@
 //! The house: the state of the server, its loop, and the one list of procedures that events may start (= server.c).
 //!
 //! `Server` owns siblings and lends them side by side. Each file here adds one concern as methods: `networking`
-//! (connections), `dispatch` (commands), `blocked` and `pause` (commands that wait), `pubsub` (messages), `snapshot` (the
+//! (connections), `dispatch` (commands), `blocked`, `blocked_keys` and `pause` (commands that wait), `pubsub` (messages), `snapshot` (the
 //! child that saves) and `child` (where children come from), `loading`, `repl_master` and `repl_replica` (the two ends of
 //! replication; `repl_check`, `repl_errors`, `repl_memory` and `repl_safety` guard them), `failover` (a planned change of
 //! master), `cron` (time), `admin/` (commands about the house).
 
 pub mod admin;
 pub mod blocked;
+pub mod blocked_keys;
 pub mod child;
 pub mod client;
 pub mod cron;
@@ -151,6 +152,8 @@ pub struct Server {
     pub pubsub: PubSub<ClientId>,
     /// Messages to the client whose command runs: they come after its reply.
     own_messages: Vec<u8>,
+    /// Something is to be done once the command that runs is answered.
+    has_aftermath: bool,
     /// The snapshot child and what became of its predecessors.
     pub snapshot: Snapshot,
     /// Clients that wait.
@@ -230,6 +233,7 @@ impl Server {
             repl,
             pubsub: PubSub::default(),
             own_messages: Vec::new(),
+            has_aftermath: false,
             snapshot: Snapshot::new(now / 1000),
             blocked: blocked::Blocked::default(),
             pauses: pause::Pauses::default(),
@@ -384,8 +388,8 @@ impl Server {
     /// written to, marked clients are closed.
     fn before_sleep(&mut self) {
         self.propagate_expired();
-        if !self.keys.touched_watchers.is_empty() {
-            self.touch_watchers();
+        if self.keys.has_news {
+            self.tell_news();
         }
         self.handle_blocked_clients();
         self.check_failover();

@@ -150,10 +150,8 @@ impl Server {
         while let Some(id) = self.closing.pop() {
             self.unwatch_all(id);
             self.unsubscribe_all(id);
+            self.end_wait(id);
             let Some(mut client) = self.clients.remove(id) else { continue };
-            if client.waiting.is_some() {
-                self.blocked.forget(id);
-            }
             if self.snapshot.child.is_some() {
                 client.transport.shutdown();
             }

@@ -3,10 +3,10 @@
 //! A pause has a purpose. Several may be in force at once; the strictest rules.
 
 use super::Server;
-use super::blocked::deadline_of;
 use super::client::ClientId;
 use crate::commands::CommandError;
 use crate::commands::ctx::is_option;
+use crate::commands::waits::deadline_of_ms;
 use crate::resp::request::Argv;
 
 /// What stands still. Replicas and our master never do.
@@ -129,7 +129,7 @@ impl Server {
             Some(mode) if is_option(mode, "ALL") => Paused::All,
             Some(_) => return Err(CommandError::new("ERR CLIENT PAUSE mode must be WRITE or ALL")),
         };
-        if let Some(until_ms) = deadline_of(argv.at(2), self.keys.now)? {
+        if let Some(until_ms) = deadline_of_ms(argv.at(2), self.keys.now)? {
             self.pause(Purpose::Client, paused, until_ms);
         }
         if let Some(reply) = self.reply(id) {

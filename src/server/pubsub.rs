@@ -112,7 +112,10 @@ impl Server {
         text.len(count);
         // Who wants no replies hears of its subscriptions even so.
         let out = match client.muted_from {
-            Some(_) if !client.is_master() => &mut self.own_messages,
+            Some(_) if !client.is_master() => {
+                self.has_aftermath = true;
+                &mut self.own_messages
+            }
             _ => &mut client.reply.out,
         };
         out.extend_from_slice(&text.out);
@@ -157,6 +160,7 @@ impl Server {
             return;
         }
         if id == caller {
+            self.has_aftermath = true;
             return append(&mut self.own_messages, encoded, client.reply.resp3);
         }
         if client.reply.out.capacity() == 0 {
@@ -167,7 +171,6 @@ impl Server {
     }
 
     /// Gives the caller the messages to itself, now that its command is answered.
-    #[cold]
     pub(super) fn deliver_own_messages(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(id) {
             client.reply.out.extend_from_slice(&self.own_messages);

@@ -186,7 +186,9 @@ impl Server {
         let waits_already = self.shutdown.is_some() && !options.now;
         match if waits_already { Outcome::Waits } else { self.begin_shutdown(options) } {
             Outcome::Ends => {}
-            Outcome::Waits => self.block_client(id, Reason::Shutdown, None),
+            Outcome::Waits => {
+                self.block_client(id, Reason::Shutdown, None);
+            }
             Outcome::Failed => return Err(CommandError::new("ERR Errors trying to SHUTDOWN. Check logs.")),
         }
         Ok(())

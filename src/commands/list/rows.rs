@@ -1,9 +1,69 @@
 //! The rows of the list commands (facts of the `src/commands/*.json` of Redis 7.2).
 
-use crate::commands::command::{DataFn, Row, category, counted, flag, key, one};
+use crate::commands::command::{DataFn, Row, category, counted, flag, key, one, range};
 
 /// The list commands.
 pub const ROWS: &[Row<DataFn>] = &[
+    Row {
+        name: "blmove",
+        arity: 6,
+        flags: flag::WRITE | flag::DENYOOM | flag::BLOCKING,
+        categories: category::LIST,
+        keys: &[one(key::RW | key::ACCESS | key::DELETE, 1), one(key::RW | key::INSERT, 2)],
+        group: "list",
+        since: "6.2.0",
+        summary: "Takes an element from an end of one list to an end of another, and waits for one if need be.",
+        run: Some(super::blocking::blmove),
+        subcommands: &[],
+    },
+    Row {
+        name: "blmpop",
+        arity: -5,
+        flags: flag::WRITE | flag::BLOCKING | flag::MOVABLEKEYS,
+        categories: category::LIST,
+        keys: &[counted(key::RW | key::ACCESS | key::DELETE, 2)],
+        group: "list",
+        since: "7.0.0",
+        summary: "Takes elements from the first list that has any, and waits for some if need be.",
+        run: Some(super::blocking::blmpop),
+        subcommands: &[],
+    },
+    Row {
+        name: "blpop",
+        arity: -3,
+        flags: flag::WRITE | flag::BLOCKING,
+        categories: category::LIST,
+        keys: &[range(key::RW | key::ACCESS | key::DELETE, 1, -2, 1)],
+        group: "list",
+        since: "2.0.0",
+        summary: "Takes the first element of the first list that has any, and waits for one if need be.",
+        run: Some(super::blocking::blpop),
+        subcommands: &[],
+    },
+    Row {
+        name: "brpop",
+        arity: -3,
+        flags: flag::WRITE | flag::BLOCKING,
+        categories: category::LIST,
+        keys: &[range(key::RW | key::ACCESS | key::DELETE, 1, -2, 1)],
+        group: "list",
+        since: "2.0.0",
+        summary: "Takes the last element of the first list that has any, and waits for one if need be.",
+        run: Some(super::blocking::brpop),
+        subcommands: &[],
+    },
+    Row {
+        name: "brpoplpush",
+        arity: 4,
+        flags: flag::WRITE | flag::DENYOOM | flag::BLOCKING,
+        categories: category::LIST,
+        keys: &[one(key::RW | key::ACCESS | key::DELETE, 1), one(key::RW | key::INSERT, 2)],
+        group: "list",
+        since: "2.2.0",
+        summary: "Takes the last element of a list to the head of another, and waits for one if need be.",
+        run: Some(super::blocking::brpoplpush),
+        subcommands: &[],
+    },
     Row {
         name: "lindex",
         arity: 3,
