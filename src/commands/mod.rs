@@ -26,6 +26,7 @@ pub mod string;
 pub mod testing;
 pub mod waits;
 pub mod zset;
+mod zset_blocking;
 mod zset_range;
 mod zset_rows;
 mod zset_store;

@@ -1,7 +1,7 @@
 //! Sorted sets: members and their scores one by one, taking from the ends, chance and ZSCAN.
 //!
-//! Ancestor: `t_zset.c`. Ranges stand in `zset_range`, unions and their kin in `zset_store`. Deliberately absent: the
-//! commands that wait for members (BZPOPMIN, BZPOPMAX, BZMPOP).
+//! Ancestor: `t_zset.c`. Ranges stand in `zset_range`, unions and their kin in `zset_store`, the
+//! commands that wait for members in `zset_blocking`.
 
 use super::Ctx;
 use super::ctx::{float, integer, is_option, reply_element};
@@ -253,13 +253,15 @@ fn rank(ctx: &mut Ctx<'_>, argv: Argv<'_>, name: &str, reverse: bool) -> Result<
 
 /// The end of a sorted set that members are taken from.
 #[derive(Clone, Copy)]
-enum End {
+pub(super) enum End {
+    /// The lowest scores.
     Min,
+    /// The highest scores.
     Max,
 }
 
 impl End {
-    fn command(self) -> &'static str {
+    pub(super) fn command(self) -> &'static str {
         match self {
             End::Min => "ZPOPMIN",
             End::Max => "ZPOPMAX",
@@ -303,7 +305,13 @@ fn pop(ctx: &mut Ctx<'_>, argv: Argv<'_>, end: End) -> Result<(), CommandError> 
 }
 
 /// Takes `count` members, which must be there, and writes them.
-fn take_from_end(ctx: &mut Ctx<'_>, key: &[u8], end: End, count: usize, nested: bool) -> Result<(), CommandError> {
+pub(super) fn take_from_end(
+    ctx: &mut Ctx<'_>,
+    key: &[u8],
+    end: End,
+    count: usize,
+    nested: bool,
+) -> Result<(), CommandError> {
     if let Some(zset) = ctx.keys.zset_mut(key)? {
         let start = match end {
             End::Min => 0,
@@ -329,16 +337,24 @@ pub(super) fn reply_pair(reply: &mut Reply, member: Element<'_>, score: f64, nes
 
 /// ZMPOP numkeys key ... MIN|MAX \[COUNT count\]
 pub fn zmpop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    if pop_first(ctx, argv.from(1))?.is_some() {
+        ctx.reply.null_array();
+    }
+    Ok(())
+}
+
+/// ZMPOP, from the number of keys on. If none has members, nothing is answered and the number of keys returned.
+pub(super) fn pop_first(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Option<usize>, CommandError> {
     let positive = |arg: &[u8]| integer(arg).ok().filter(|&number| number > 0).map(|number| number as usize);
-    let Some(numkeys) = positive(argv.at(1)) else {
+    let Some(numkeys) = positive(argv.at(0)) else {
         return Err(CommandError::new("ERR numkeys should be greater than 0"));
     };
-    let end = match numkeys.checked_add(2).and_then(|at| argv.get(at)) {
+    let end = match numkeys.checked_add(1).and_then(|at| argv.get(at)) {
         Some(word) if is_option(word, "MIN") => End::Min,
         Some(word) if is_option(word, "MAX") => End::Max,
         _ => return Err(error::SYNTAX),
     };
-    let rest = argv.from(numkeys + 3);
+    let rest = argv.from(numkeys + 2);
     let wanted = match rest.len() {
         0 => 1,
         2.. if is_option(rest.at(0), "COUNT") => {
@@ -349,7 +365,7 @@ pub fn zmpop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
     if rest.len() > 2 {
         return Err(error::SYNTAX);
     }
-    for key in argv.from(2).iter().take(numkeys) {
+    for key in argv.from(1).iter().take(numkeys) {
         let Some(zset) = ctx.keys.zset(key)? else { continue };
         let taken = zset.len().min(wanted);
         ctx.reply.array(2);
@@ -357,10 +373,9 @@ pub fn zmpop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
         ctx.reply.array(taken);
         take_from_end(ctx, key, end, taken, true)?;
         ctx.effects.propagate_as(&[end.command().as_bytes(), key, itoa::Buffer::new().format(taken).as_bytes()]);
-        return Ok(());
+        return Ok(None);
     }
-    ctx.reply.null_array();
-    Ok(())
+    Ok(Some(numkeys))
 }
 
 /// ZRANDMEMBER key \[count \[WITHSCORES\]\]

@@ -1,10 +1,46 @@
-//! The rows of the sorted-set commands. What they do stands in `zset`, `zset_range` and `zset_store`.
+//! The rows of the sorted-set commands. What they do stands in `zset`, `zset_range`, `zset_store` and `zset_blocking`.
 
-use super::command::{DataFn, Row, category, counted, flag, key, one};
-use super::{zset, zset_range, zset_store};
+use super::command::{DataFn, Row, category, counted, flag, key, one, range};
+use super::{zset, zset_blocking, zset_range, zset_store};
 
-/// All commands on sorted sets but those that wait.
+/// All commands on sorted sets.
 pub const ROWS: &[Row<DataFn>] = &[
+    Row {
+        name: "bzmpop",
+        arity: -5,
+        flags: flag::WRITE | flag::BLOCKING | flag::MOVABLEKEYS,
+        categories: category::SORTEDSET,
+        keys: &[counted(key::RW | key::ACCESS | key::DELETE, 2)],
+        group: "sorted-set",
+        since: "7.0.0",
+        summary: "Takes members from the end of the first sorted set that is not empty, and waits for some if need be.",
+        run: Some(zset_blocking::bzmpop),
+        subcommands: &[],
+    },
+    Row {
+        name: "bzpopmax",
+        arity: -3,
+        flags: flag::WRITE | flag::BLOCKING | flag::FAST,
+        categories: category::SORTEDSET,
+        keys: &[range(key::RW | key::ACCESS | key::DELETE, 1, -2, 1)],
+        group: "sorted-set",
+        since: "5.0.0",
+        summary: "Takes the member with the highest score of the first sorted set that has any, and waits for one if need be.",
+        run: Some(zset_blocking::bzpopmax),
+        subcommands: &[],
+    },
+    Row {
+        name: "bzpopmin",
+        arity: -3,
+        flags: flag::WRITE | flag::BLOCKING | flag::FAST,
+        categories: category::SORTEDSET,
+        keys: &[range(key::RW | key::ACCESS | key::DELETE, 1, -2, 1)],
+        group: "sorted-set",
+        since: "5.0.0",
+        summary: "Takes the member with the lowest score of the first sorted set that has any, and waits for one if need be.",
+        run: Some(zset_blocking::bzpopmin),
+        subcommands: &[],
+    },
     Row {
         name: "zadd",
         arity: -4,

@@ -1,0 +1,60 @@
+//! The commands on sorted sets that wait until there is a member.
+//!
+//! Each does what its sister does that does not wait, and travels as that; where there is nothing to do it asks to be
+//! run again.
+
+use super::effects::{KeyWait, Refusal};
+use super::waits::{deadline_of_seconds, keys_of};
+use super::zset::{End, pop_first, take_from_end};
+use super::{CommandError, Ctx};
+use crate::base::clock::UnixMs;
+use crate::keyspace::WaitKind;
+use crate::resp::request::Argv;
+use std::ops::Range;
+
+fn wait(ctx: &mut Ctx<'_>, argv: Argv<'_>, keys: Range<usize>, deadline_ms: Option<UnixMs>) {
+    ctx.effects.block_on_keys(KeyWait {
+        keys: keys_of(argv, keys),
+        kind: WaitKind::ZSet,
+        deadline_ms,
+        wakes_without_key: false,
+        refusal: Refusal::NullArray,
+    });
+}
+
+fn blocking_pop(ctx: &mut Ctx<'_>, argv: Argv<'_>, end: End) -> Result<(), CommandError> {
+    let last = argv.len() - 1;
+    let deadline_ms = deadline_of_seconds(argv.at(last), ctx.now)?;
+    for index in 1..last {
+        let key = argv.at(index);
+        if ctx.keys.zset_mut(key)?.is_some() {
+            ctx.reply.array(3);
+            ctx.reply.bulk(key);
+            take_from_end(ctx, key, end, 1, false)?;
+            ctx.effects.propagate_as(&[end.command().as_bytes(), key]);
+            return Ok(());
+        }
+    }
+    wait(ctx, argv, 1..last, deadline_ms);
+    Ok(())
+}
+
+/// BZPOPMIN key ... timeout
+pub fn bzpopmin(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    blocking_pop(ctx, argv, End::Min)
+}
+
+/// BZPOPMAX key ... timeout
+pub fn bzpopmax(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    blocking_pop(ctx, argv, End::Max)
+}
+
+/// BZMPOP timeout numkeys key ... MIN|MAX \[COUNT count\]
+pub fn bzmpop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+    let deadline_ms = deadline_of_seconds(argv.at(1), ctx.now)?;
+    let argv = argv.from(2);
+    if let Some(numkeys) = pop_first(ctx, argv)? {
+        wait(ctx, argv, 1..numkeys + 1, deadline_ms);
+    }
+    Ok(())
+}
