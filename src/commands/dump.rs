@@ -1,19 +1,16 @@
 //! DUMP and RESTORE: one value as bytes, to take to another server (= the commands of that name in cluster.c).
 //!
-//! Deliberately absent: MIGRATE, and RESTORE-ASKING, which only a cluster needs; FREQ is read and forgotten, for there
-//! is no LFU policy.
+//! Deliberately absent: MIGRATE, and RESTORE-ASKING, which only a cluster needs. IDLETIME and FREQ count where the
+//! policy of `maxmemory` notes just that of accesses; where it does not, they are read and forgotten.
 
 use super::DataFn;
 use super::command::{Row, category, flag, key, one};
 use super::ctx::{Ctx, integer, is_option};
 use super::effects::class;
 use super::error::{self, CommandError};
-use crate::keyspace::ExpirePolicy;
+use crate::keyspace::{ExpirePolicy, access};
 use crate::persist::rdb::{dump_payload, load_dump_payload};
 use crate::resp::request::Argv;
-
-/// The access clock has so many bits.
-const CLOCK_MASK: i64 = (1 << 24) - 1;
 
 fn dump(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
     match ctx.keys.read(argv.at(1)) {
@@ -91,12 +88,13 @@ fn restore(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     ctx.keys.insert(key, value, moment);
-    if let Some(seconds) = options.idle_seconds {
-        let access = i64::from(ctx.keys.access_clock).wrapping_sub(seconds) & CLOCK_MASK;
-        let db = ctx.keys.selected();
-        if let Some(entry) = ctx.keys.db_mut(db).get_mut(key) {
-            entry.set_access(access as u32);
-        }
+    let access = match (ctx.keys.access.lfu, options.frequency, options.idle_seconds) {
+        (true, Some(frequency), _) => Some(access::counted_at(ctx.keys.now, frequency as u32)),
+        (false, _, Some(seconds)) => Some(ctx.keys.access_clock.wrapping_sub(seconds as u32) & access::CLOCK_MASK),
+        _ => None,
+    };
+    if let Some(access) = access {
+        ctx.keys.set_access(key, access);
     }
     ctx.changed(class::GENERIC, "restore", key);
     if let Some(moment) = moment.filter(|_| !options.absolute) {
@@ -224,5 +222,19 @@ mod tests {
         bench.keys.access_clock = 3;
         restore(&mut bench, "k 0 HELLO IDLETIME 5");
         assert_eq!(bench.keys.peek(b"k").unwrap().access(), (1 << 24) - 2);
+        restore(&mut bench, "k 0 HELLO REPLACE FREQ 77");
+        assert_eq!(bench.keys.peek(b"k").unwrap().access(), 3, "nobody counts accesses");
+    }
+
+    #[test]
+    fn the_frequency_is_set_where_accesses_are_counted() {
+        let mut bench = Bench::new(ROWS);
+        bench.keys.access.lfu = true;
+        bench.now = 7 * 60_000;
+        bench.keys.set_time(bench.now);
+        for (words, access) in [("FREQ 77", 7 << 8 | 77), ("FREQ 0", 7 << 8), ("IDLETIME 3", 7 << 8 | 5)] {
+            assert_eq!(restore(&mut bench, &format!("k{access} 0 HELLO {words}")), "+OK");
+            assert_eq!(bench.keys.peek(format!("k{access}").as_bytes()).unwrap().access(), access, "{words}");
+        }
     }
 }

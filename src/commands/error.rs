@@ -18,6 +18,8 @@ errors! {
     WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
     /// Arguments that make no sense together.
     SYNTAX = "ERR syntax error";
+    /// A command that would take memory where there is none.
+    OOM = "OOM command not allowed when used memory > 'maxmemory'.";
     /// Not a 64-bit signed integer in canonical spelling.
     NOT_INTEGER = "ERR value is not an integer or out of range";
     /// Not a double.

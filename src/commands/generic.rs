@@ -29,11 +29,12 @@ pub(super) fn look<T>(ctx: &mut Ctx<'_>, key: &[u8], f: impl FnOnce(&Entry) -> T
     found
 }
 
-/// Deletes each key of `argv` from the second argument on, and says how many were there.
-fn delete_each(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
+/// Deletes each key of `argv` from the second argument on, and says how many were there; `lazily`, what is big is freed
+/// by and by.
+fn delete_each(ctx: &mut Ctx<'_>, argv: Argv<'_>, lazily: bool) -> Result<(), CommandError> {
     let mut deleted = 0;
     for key in argv.from(1).iter() {
-        if ctx.keys.delete(key) {
+        if ctx.keys.delete_by(key, lazily) {
             ctx.changed(class::GENERIC, "del", key);
             deleted += 1;
         }
@@ -43,11 +44,11 @@ fn delete_each(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
 }
 
 fn del(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    delete_each(ctx, argv)
+    delete_each(ctx, argv, ctx.keys.lazy.user_del)
 }
 
 fn unlink(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    delete_each(ctx, argv)
+    delete_each(ctx, argv, true)
 }
 
 fn exists(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
@@ -146,8 +147,11 @@ fn rename_key(ctx: &mut Ctx<'_>, argv: Argv<'_>, only_new: bool) -> Result<bool,
         return Ok(false);
     }
     let Some(entry) = ctx.keys.take(source) else { return Ok(false) };
-    let expire_ms = entry.expire_ms();
+    let (expire_ms, access) = (entry.expire_ms(), entry.access());
     ctx.keys.insert(target, entry.into_value(), expire_ms);
+    if ctx.keys.access.lfu {
+        ctx.keys.set_access(target, access);
+    }
     ctx.keys.signal_modified(source);
     ctx.event(class::GENERIC, "rename_from", source);
     ctx.changed(class::GENERIC, "rename_to", target);
@@ -179,7 +183,11 @@ fn move_(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
         ctx.keys.signal_modified(key);
         ctx.event(class::GENERIC, "move_from", key);
         in_database(ctx, db, |ctx| {
+            let access = entry.access();
             ctx.keys.insert_entry(entry);
+            if ctx.keys.access.lfu {
+                ctx.keys.set_access(key, access);
+            }
             ctx.changed(class::GENERIC, "move_to", key);
         });
     }

@@ -1,21 +1,21 @@
 //! OBJECT: what a value is like inside (= objectCommand of object.c).
-//!
-//! Deliberately absent: an LFU policy; so OBJECT FREQ answers what a server without one answers.
 
 use super::DataFn;
 use super::command::{Row, category, flag, key, one};
 use super::ctx::Ctx;
 use super::error::CommandError;
 use super::generic::look;
+use crate::keyspace::access;
 use crate::resp::request::Argv;
+use crate::types::entry::Entry;
 use crate::types::{StrRef, ValueRef};
 
 const NO_LFU: &str = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
                       switching between policies at runtime LRU and LFU data will take some time to adjust.";
+const LFU: &str = "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching \
+                   between policies at runtime LRU and LFU data will take some time to adjust.";
 /// What a server that keeps one object for each of the integers up to 9999 tells of their references.
 const SHARED_REFERENCES: i64 = i32::MAX as i64;
-/// The access clock has so many bits.
-const CLOCK_MASK: u32 = (1 << 24) - 1;
 
 const HELP: [&str; 15] = [
     "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -44,16 +44,21 @@ fn object_encoding(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError
 }
 
 fn object_freq(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    if look(ctx, argv.at(2), |_| ()).is_some() {
-        return Err(CommandError::new(NO_LFU));
+    match look(ctx, argv.at(2), Entry::access) {
+        Some(_) if !ctx.keys.access.lfu => return Err(CommandError::new(NO_LFU)),
+        Some(access) => {
+            let frequency = ctx.keys.access.frequency(access, access::minutes_at(ctx.keys.now));
+            ctx.reply.int(i64::from(frequency));
+        }
+        None => ctx.reply.null(),
     }
-    ctx.reply.null();
     Ok(())
 }
 
 fn object_idletime(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
     let clock = ctx.keys.access_clock;
-    match look(ctx, argv.at(2), |entry| clock.wrapping_sub(entry.access()) & CLOCK_MASK) {
+    match look(ctx, argv.at(2), |entry| clock.wrapping_sub(entry.access()) & access::CLOCK_MASK) {
+        Some(_) if ctx.keys.access.lfu => return Err(CommandError::new(LFU)),
         Some(seconds) => ctx.reply.int(i64::from(seconds)),
         None => ctx.reply.null(),
     }
@@ -181,6 +186,24 @@ mod tests {
         }
         assert!(bench.line("object freq int").starts_with("-ERR An LFU maxmemory policy is not selected, access freq"));
         assert!(bench.line("object help").starts_with("*15 +OBJECT <subcommand>"));
+    }
+
+    #[test]
+    fn what_is_told_of_accesses_depends_on_the_policy() {
+        let mut bench = Bench::new(ROWS);
+        bench.keys.access.lfu = true;
+        bench.now = 60_000;
+        bench.keys.set_time(bench.now);
+        bench.keys.set_str(b"k", b"v", None);
+        assert_eq!(bench.line("object freq k"), ":5");
+        assert_eq!(bench.line("object freq nokey"), "$-1");
+        bench.keys.read(b"k");
+        assert_eq!(bench.line("object freq k"), ":6", "the first hit counts for sure");
+        bench.now = 4 * 60_000;
+        bench.keys.set_time(bench.now);
+        assert_eq!(bench.line("object freq k"), ":3");
+        assert!(bench.line("object idletime k").starts_with("-ERR An LFU maxmemory policy is selected, idle time not"));
+        assert_eq!(bench.line("object idletime nokey"), "$-1");
     }
 
     #[test]

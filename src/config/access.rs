@@ -46,7 +46,6 @@ impl fmt::Display for ConfigError {
 const NOT_YET: &[&str] = &[
     "acllog-max-len",
     "latency-monitor-threshold",
-    "maxmemory",
     "maxmemory-clients",
     "notify-keyspace-events",
     "oom-score-adj",

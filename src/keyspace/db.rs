@@ -147,6 +147,11 @@ impl Db {
         self.table.random(rng)
     }
 
+    /// Calls `f` for `count` entries or a few more of neighbouring buckets, all or those that expire; see `Table::sample`.
+    pub fn sample(&self, start: usize, count: usize, volatile: bool, f: impl FnMut(&Entry)) -> usize {
+        self.table.sample(start, count, volatile, f)
+    }
+
     /// Calls `f` for the keys of one bucket that expire.
     pub fn volatile_in_bucket(&self, index: usize, f: impl FnMut(&Entry)) {
         self.table.marked_in_bucket(index, f);
@@ -169,8 +174,9 @@ impl Db {
         self.table.prefetch_entry(hash);
     }
 
-    /// Frees up to `budget` entries; returns whether any are left. Only for a database that was taken out.
-    pub fn drop_some(&mut self, budget: usize) -> bool {
-        self.table.drop_some(budget)
+    /// Takes `budget` entries out, or a few more, and hands them to `f`; returns whether any are left. Only for a
+    /// database that was taken out itself: it can be used for nothing else afterwards.
+    pub fn take_some(&mut self, budget: usize, f: impl FnMut(Entry)) -> bool {
+        self.table.take_some(budget, f)
     }
 }

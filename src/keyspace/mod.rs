@@ -5,8 +5,11 @@
 //!
 //! Deliberately absent: what happens because of a change (replication, notifications); `call()` does that in one place.
 
+pub mod access;
 pub mod db;
+pub mod evict;
 pub mod expire;
+pub mod lazyfree;
 pub mod waits;
 
 pub use db::Db;
@@ -17,7 +20,9 @@ use crate::base::hash::hash;
 use crate::base::rng::Rng;
 use crate::types::entry::{Entry, ValueMut};
 use crate::types::table::TableEntry;
-use crate::types::{CollectionLimits, Hash, List, Set, Value, ValueRef, ZSet};
+use crate::types::{CollectionLimits, Hash, List, Set, Str, Value, ValueRef, ZSet};
+use access::{AccessRule, CLOCK_MASK};
+use lazyfree::{LazyFree, Retired};
 use std::collections::HashMap;
 
 /// The operation met a value of another type.
@@ -44,6 +49,8 @@ pub struct KeyspaceStats {
     pub misses: u64,
     /// Keys that expired.
     pub expired: u64,
+    /// Keys that went for want of memory.
+    pub evicted: u64,
     /// Active expiry cycles that ran out of time.
     pub expired_time_cap_reached: u64,
     /// The part of keys with an expiry that are likely to be expired already, 0 to 1.
@@ -80,10 +87,17 @@ pub struct Keyspace {
     pub limits: CollectionLimits,
     /// Where random members come from.
     pub rng: Rng,
-    /// The access clock: 24 bits of seconds, written to each key that is read.
+    /// What is noted of a new key, and with a flag above it of one that is accessed; see `access`.
     pub access_clock: u32,
+    /// What is noted of accesses.
+    pub access: AccessRule,
+    /// An overwritten key is looked at before: for its accesses, or for what it holds.
+    is_attentive: bool,
+    eviction: evict::Eviction,
+    /// Whose big values are freed by and by.
+    pub lazy: LazyFree,
     expire_cursor: expire::Cursor,
-    retired: Vec<Db>,
+    retired: Retired,
 }
 
 impl Keyspace {
@@ -105,9 +119,31 @@ impl Keyspace {
             limits: CollectionLimits::default(),
             rng,
             access_clock: 0,
+            access: AccessRule::default(),
+            is_attentive: false,
+            eviction: evict::Eviction::default(),
+            lazy: LazyFree::default(),
             expire_cursor: expire::Cursor::default(),
-            retired: Vec::new(),
+            retired: Retired::default(),
         }
+    }
+
+    /// Sets the time that commands see.
+    #[inline]
+    pub fn set_time(&mut self, now: UnixMs) {
+        self.now = now;
+        self.access_clock = self.access.clock(now);
+        self.is_attentive = self.access_clock > CLOCK_MASK || self.lazy.server_del;
+    }
+
+    /// Seconds since an entry was accessed, where that is noted.
+    pub fn idle_seconds(&self, entry: &Entry) -> u32 {
+        ((self.now / 1000) as u32).wrapping_sub(entry.access()) & CLOCK_MASK
+    }
+
+    /// How often an entry was accessed of late, on a logarithmic scale up to 255, where that is counted.
+    pub fn frequency(&self, entry: &Entry) -> u32 {
+        self.access.frequency(entry.access(), access::minutes_at(self.now))
     }
 
     /// Selects the database that all other calls work on. It must exist.
@@ -169,7 +205,8 @@ impl Keyspace {
     }
 
     fn delete_expired(&mut self, db: usize, key: &[u8]) {
-        if self.dbs[db].remove(key).is_some() {
+        if let Some(entry) = self.dbs[db].remove(key) {
+            self.discard(entry, self.lazy.expire);
             self.stats.expired += 1;
             if self.is_heeded {
                 self.tell_of_change(db, key);
@@ -195,7 +232,7 @@ impl Keyspace {
             Some(entry) => {
                 self.stats.hits += 1;
                 if entry.access() != access {
-                    entry.set_access(access);
+                    access::note(entry, access, &self.access, &mut self.rng);
                 }
                 Some(entry)
             }
@@ -224,7 +261,9 @@ impl Keyspace {
         }
         let access = self.access_clock;
         let entry = self.dbs[self.selected].get_mut_hashed(hash, key)?;
-        entry.set_access(access);
+        if entry.access() != access {
+            access::note(entry, access, &self.access, &mut self.rng);
+        }
         Some(entry)
     }
 
@@ -235,24 +274,60 @@ impl Keyspace {
 
     /// `insert` for an entry that was made elsewhere.
     pub fn insert_entry(&mut self, mut entry: Entry) {
-        entry.set_access(self.access_clock);
+        let key = entry.key();
+        let access = if self.is_attentive { self.before_overwrite(hash(key), key) } else { self.access_clock };
         if self.is_heeded {
-            self.signal_ready(entry.key());
+            self.signal_ready(key);
         }
+        entry.set_access(access);
         drop(self.dbs[self.selected].insert(entry));
+    }
+
+    /// Gives a key the access bits that its value had elsewhere.
+    pub fn set_access(&mut self, key: &[u8], access: u32) {
+        if let Some(entry) = self.dbs[self.selected].get_mut(key) {
+            entry.set_access(access);
+        }
     }
 
     /// Puts a string at the key, whatever was there, with this expiry.
     #[inline]
     pub fn set_str(&mut self, key: &[u8], value: &[u8], expire_ms: Option<UnixMs>) {
         let hash = hash(key);
-        let access = self.access_clock;
+        let access = if self.is_attentive { self.before_overwrite(hash, key) } else { self.access_clock };
         self.dbs[self.selected].set_str(hash, key, value, expire_ms, access);
+    }
+
+    /// What is to be noted of a key that is about to be overwritten: of one that is there an access. Its value, if it is
+    /// big and such are freed by and by, is out of the way then.
+    #[cold]
+    fn before_overwrite(&mut self, hash: u64, key: &[u8]) -> u32 {
+        let access = self.access_of(hash, key);
+        let entry = self.dbs[self.selected].get_mut_hashed(hash, key);
+        if self.lazy.server_del
+            && let Some(entry) = entry.filter(|entry| lazyfree::is_big(entry.value()))
+        {
+            self.retired.put(entry.replace_value(Value::Str(Str::Int(0))));
+        }
+        access
+    }
+
+    fn access_of(&mut self, hash: u64, key: &[u8]) -> u32 {
+        let Some(entry) = self.dbs[self.selected].get_mut_hashed(hash, key) else { return self.access_clock };
+        access::note(entry, self.access_clock, &self.access, &mut self.rng);
+        entry.access()
     }
 
     /// Takes the key out. Returns whether it was there (and not expired).
     pub fn delete(&mut self, key: &[u8]) -> bool {
-        self.take(key).is_some()
+        self.delete_by(key, self.lazy.server_del)
+    }
+
+    /// `delete` where the caller decides whether a big value is freed by and by.
+    pub fn delete_by(&mut self, key: &[u8], lazily: bool) -> bool {
+        let Some(entry) = self.take(key) else { return false };
+        self.discard(entry, lazily);
+        true
     }
 
     /// Takes the key out and hands its entry over.
@@ -294,7 +369,7 @@ impl Keyspace {
             removed += self.dbs[index].len();
             let old = std::mem::take(&mut self.dbs[index]);
             if lazily {
-                self.retire(old);
+                self.retired.put_db(old);
             }
         }
         removed
@@ -318,34 +393,36 @@ impl Keyspace {
             self.tell_concerned(index, concerned);
         }
         for old in std::mem::replace(&mut self.dbs, dbs) {
-            self.retire(old);
+            self.retired.put_db(old);
         }
     }
 
-    fn retire(&mut self, db: Db) {
-        if !db.is_empty() {
-            self.retired.push(db);
+    /// Lets go of what was taken out: at once, or by and by if it is big and `lazily` is wanted.
+    pub fn discard(&mut self, entry: Entry, lazily: bool) {
+        if lazily && lazyfree::is_big(entry.value()) {
+            self.retired.put(entry.into_value());
         }
     }
 
-    /// Frees up to `budget` entries of databases that were emptied lazily.
+    /// Frees about so many elements of what was taken out lazily.
     pub fn free_retired(&mut self, budget: usize) {
-        if let Some(db) = self.retired.last_mut()
-            && !db.drop_some(budget)
-        {
-            self.retired.pop();
-        }
+        self.retired.free_some(budget);
     }
 
-    /// Whether emptied databases wait to be freed.
+    /// Whether anything waits to be freed.
     #[inline]
     pub fn has_retired(&self) -> bool {
         !self.retired.is_empty()
     }
 
-    /// Keys of emptied databases that are not freed yet.
-    pub fn retired_keys(&self) -> usize {
-        self.retired.iter().map(Db::len).sum()
+    /// Values that wait to be freed, and those that were.
+    pub fn retired_objects(&self) -> (usize, u64) {
+        (self.retired.pending(), self.retired.freed)
+    }
+
+    /// Forgets how many values were freed lazily.
+    pub fn reset_freed(&mut self) {
+        self.retired.freed = 0;
     }
 
     /// Notes that a key's value changed: its watchers will not EXEC, and who waits for it may be served. Does not count
@@ -487,9 +564,10 @@ macro_rules! typed_access {
                     // Where it was only hidden, it gives way now.
                     self.dbs[self.selected].remove(key);
                 }
+                let access = if self.is_attentive { self.access_of(hash, key) } else { self.access_clock };
                 let make = || Entry::new(key, Value::$kind($kind::new()), None);
                 let entry = self.dbs[self.selected].get_or_insert_with(hash, key, make);
-                entry.set_access(self.access_clock);
+                entry.set_access(access);
                 match entry.value_mut() {
                     ValueMut::$kind(value) => Ok((value, &self.limits)),
                     _ => Err(WrongType),

@@ -35,8 +35,10 @@ pub struct StagingOptions {
     pub replace_duplicates: bool,
     /// Keys that expired before this time (milliseconds since 1970) are left out, as a master does when it starts.
     pub discard_expired_before: Option<i64>,
-    /// What is noted as the access of each key: seconds, 24 bits of them.
+    /// What is noted as the access of each key.
     pub access_clock: u32,
+    /// Whether accesses are counted; otherwise their time is noted.
+    pub lfu: bool,
     /// The size of the snapshot where it is known, by which its claims about itself are judged.
     pub snapshot_bytes: Option<u64>,
 }
@@ -49,7 +51,18 @@ impl StagingOptions {
             replace_duplicates: false,
             discard_expired_before: None,
             access_clock: 0,
+            lfu: false,
             snapshot_bytes: None,
+        }
+    }
+
+    /// The access bits of a key. What was noted by another policy than ours counts for nothing.
+    #[inline]
+    fn access_of(&self, meta: KeyMeta) -> u32 {
+        match (self.lfu, meta.freq, meta.idle_s) {
+            (true, Some(frequency), _) => self.access_clock & !0xff | u32::from(frequency),
+            (false, _, Some(seconds)) => self.access_clock.wrapping_sub(seconds as u32),
+            _ => self.access_clock,
         }
     }
 }
@@ -170,8 +183,7 @@ impl StagingSink {
 
     #[inline]
     fn put(&mut self, key: &[u8], mut entry: Entry, meta: KeyMeta) -> Result<(), RdbError> {
-        let idle = meta.idle_s.map_or(0, |seconds| seconds as u32);
-        entry.set_access(self.options.access_clock.wrapping_sub(idle));
+        entry.set_access(self.options.access_of(meta));
         let (db, hash) = (self.selected, hash(key));
         self.staged.dbs[db].prefetch_bucket(hash);
         self.staged.keys += 1;

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use crate::base::clock::Clock;
 use crate::base::disk::{Disk, DiskFile, DiskWriter};
 use crate::keyspace::Keyspace;
+use crate::types::entry::Entry;
 use crate::types::table::TableEntry;
 
-use super::rdb::{SaveOptions, Saver};
+use super::rdb::{KeyMeta, SaveOptions, Saver};
 
 /// After so many bytes a file is forced to disk, so that the end does not wait for all of it.
 const SYNC_STEP: usize = 4 << 20;
@@ -28,6 +29,8 @@ pub struct SnapshotOptions {
     pub incremental_fsync: bool,
     /// `rdb-key-save-delay`: microseconds to sleep after each key; if negative, one after each so many keys.
     pub key_delay_us: i32,
+    /// What is written of accesses.
+    pub accesses: Accesses,
     /// Fields of the header; see `standard_aux`.
     pub aux: Vec<(Vec<u8>, Vec<u8>)>,
     /// Sources of function libraries.
@@ -41,9 +44,35 @@ impl Default for SnapshotOptions {
             checksum: true,
             incremental_fsync: true,
             key_delay_us: 0,
+            accesses: Accesses::Nothing,
             aux: Vec::new(),
             functions: Vec::new(),
         }
+    }
+}
+
+/// What a snapshot tells of accesses to keys: what the policy of `maxmemory` goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accesses {
+    /// Nothing.
+    Nothing,
+    /// How long each key was idle.
+    Idle,
+    /// How often each was accessed of late.
+    Frequency,
+}
+
+impl Accesses {
+    /// What stands beside the key of an entry.
+    #[inline]
+    fn meta(self, keys: &Keyspace, entry: &Entry) -> KeyMeta {
+        let mut meta = KeyMeta { expire_ms: entry.expire_ms(), ..KeyMeta::default() };
+        match self {
+            Accesses::Nothing => {}
+            Accesses::Idle => meta.idle_s = Some(u64::from(keys.idle_seconds(entry))),
+            Accesses::Frequency => meta.freq = Some(keys.frequency(entry) as u8),
+        }
+        meta
     }
 }
 
@@ -87,7 +116,7 @@ pub fn write_snapshot(keys: &Keyspace, out: impl Write, options: &SnapshotOption
     for (id, db) in keys.dbs().iter().enumerate().filter(|(_, db)| !db.is_empty()) {
         saver.select_db(id as u64, db.len() as u64, db.volatile() as u64)?;
         for entry in db.iter() {
-            saver.key(entry.key(), entry.value(), entry.expire_ms())?;
+            saver.key(entry.key(), entry.value(), options.accesses.meta(keys, entry))?;
             pace.key_done();
         }
     }

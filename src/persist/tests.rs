@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use super::load::{LoadError, LoadOptions, Staged, StagingOptions, StagingSink, load_file};
 use super::rdb::{ErrorKind, Loader, RdbError, Sink};
-use super::snapshot::{SnapshotOptions, SnapshotSummary, save_to_file, standard_aux, temp_file, write_snapshot};
+use super::snapshot::{
+    Accesses, SnapshotOptions, SnapshotSummary, save_to_file, standard_aux, temp_file, write_snapshot,
+};
 use crate::base::disk;
 use crate::base::rng::Rng;
 use crate::keyspace::{Db, Keyspace};
@@ -228,6 +230,29 @@ fn idle_times_go_into_the_access_clock() {
     let staged = stage(bytes, 100, StagingOptions { access_clock: 3, ..StagingOptions::new(1) }).expect("sound");
     let access = |key: &[u8]| staged.dbs[0].get(key).map(|entry| entry.access());
     assert_eq!((access(b"a"), access(b"b")), (Some(0xff_fffe), Some(3)));
+}
+
+#[test]
+fn what_is_known_of_accesses_is_saved_and_comes_back() {
+    let mut keys = Keyspace::new(1, Rng::new(1));
+    for lfu in [false, true] {
+        keys.access.lfu = lfu;
+        keys.set_time(600_000);
+        keys.set_str(b"k", b"v", Some(1 << 42));
+        keys.set_access(b"k", if lfu { 10 << 8 | 200 } else { 570 });
+        keys.set_time(660_000);
+        let accesses = if lfu { Accesses::Frequency } else { Accesses::Idle };
+        let mut bytes = Vec::new();
+        write_snapshot(&keys, &mut bytes, &SnapshotOptions { accesses, ..SnapshotOptions::default() }).expect("memory");
+        let stage_at = |lfu, access_clock| {
+            let staged =
+                stage(&bytes, 7, StagingOptions { access_clock, lfu, ..StagingOptions::new(1) }).expect("sound");
+            staged.dbs[0].get(b"k").map(|entry| entry.access()).expect("it was saved")
+        };
+        let (counted, timed) = (stage_at(true, 1 << 24 | 50 << 8 | 5), stage_at(false, 1000));
+        let expected = if lfu { (50 << 8 | 199, 1000) } else { (50 << 8 | 5, 910) };
+        assert_eq!((counted, timed), expected, "lfu {lfu}");
+    }
 }
 
 /// Takes so many bytes and no more.

@@ -1,7 +1,7 @@
 //! From a command's arguments to its effects: `process_command` asks whether it may run, `call` runs it and does, in
 //! one place, what follows from a change.
 
-use super::client::{ClientId, Multi, ReplyMode};
+use super::client::{Client, ClientId, Multi, ReplyMode};
 use super::table::{Command, Run, Special};
 use super::{Server, ticks};
 use crate::commands::command::flag;
@@ -48,11 +48,14 @@ impl Server {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.last_command = Some(index);
         let in_transaction = client.multi.is_some();
-        if !self.snapshot.last_save_ok && client.session.from_master && !self.may_apply_unpersisted(index) {
-            return;
-        }
-        if !self.calm && self.is_paused_for(id, self.may_replicate(id, index)) {
-            return self.postpone(id, argv);
+        if !self.calm {
+            let from_master = client.session.from_master;
+            if !self.snapshot.last_save_ok && from_master && !self.may_apply_unpersisted(index) {
+                return;
+            }
+            if self.is_paused_for(id, self.may_replicate(id, index)) {
+                return self.postpone(id, argv);
+            }
         }
         if in_transaction && self.table.commands[index].special == Special::None {
             return self.queue(id, index, argv);
@@ -118,7 +121,7 @@ impl Server {
     }
 
     /// Everything that may keep a command from running, in the order in which Redis asks.
-    fn may_run(&self, id: ClientId, index: usize, argv: Argv<'_>) -> Result<(), CommandError> {
+    fn may_run(&mut self, id: ClientId, index: usize, argv: Argv<'_>) -> Result<(), CommandError> {
         let command = &self.table.commands[index];
         if !command.subcommands.is_empty() && argv.len() >= 2 {
             return Err(unknown_subcommand(argv));
@@ -133,12 +136,26 @@ impl Server {
         }
         let Some(client) = self.clients.get(id) else { return Ok(()) };
         if client.session.from_master {
-            return Ok(());
+            // Whatever it takes: a replica that refuses a change of its master's is none.
+            return if self.config.maxmemory > 0 { self.check_memory(id, index).or(Ok(())) } else { Ok(()) };
         }
         if !client.authenticated && command.flags & flag::NO_AUTH == 0 {
             return Err(CommandError::new("NOAUTH Authentication required."));
         }
-        if self.calm && client.replica.is_none() && !client.is_subscriber {
+        if !self.alert && client.replica.is_none() && !client.is_subscriber {
+            return Ok(());
+        }
+        self.may_run_on_alert(id, index, argv)
+    }
+
+    /// The part of `may_run` that looks closely: first at memory, then, where it matters, at everything else.
+    #[inline(never)]
+    fn may_run_on_alert(&mut self, id: ClientId, index: usize, argv: Argv<'_>) -> Result<(), CommandError> {
+        if self.config.maxmemory > 0 {
+            self.check_memory(id, index)?;
+        }
+        let is_plain = |client: &Client| client.replica.is_none() && !client.is_subscriber;
+        if self.calm && self.clients.get(id).is_none_or(is_plain) {
             return Ok(());
         }
         self.may_run_now(id, index, argv)
@@ -186,7 +203,7 @@ impl Server {
     }
 
     /// Whether a command of the client's transaction has one of these flags.
-    fn transaction_has(&self, id: ClientId, flags: u32) -> bool {
+    pub(super) fn transaction_has(&self, id: ClientId, flags: u32) -> bool {
         let multi = self.clients.get(id).and_then(|client| client.multi.as_ref());
         multi.is_some_and(|multi| multi.queued.iter().any(|(index, _)| self.table.commands[*index].flags & flags != 0))
     }
@@ -235,6 +252,7 @@ impl Server {
             && self.disk_error().is_none()
             && self.pauses.in_force().is_none()
             && !self.lacks_good_replicas();
+        self.alert = !self.calm || self.config.maxmemory > 0;
     }
 
     /// Runs a command and does what follows from it.

@@ -75,6 +75,7 @@ impl LoadJob {
         let options = StagingOptions {
             discard_expired_before: discard.then_some(server.keys.now),
             access_clock: server.keys.access_clock,
+            lfu: server.keys.access.lfu,
             snapshot_bytes: (total > 0).then_some(total),
             ..StagingOptions::new(server.keys.database_count())
         };

@@ -13,6 +13,7 @@ pub mod child;
 pub mod client;
 pub mod cron;
 pub mod dispatch;
+pub mod evict;
 pub mod failover;
 pub mod listen;
 pub mod loading;
@@ -42,6 +43,7 @@ use crate::commands::ctx::Limits;
 use crate::commands::effects::Effects;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
+use crate::keyspace::lazyfree::LazyFree;
 use crate::pubsub::PubSub;
 use crate::reactor::{EventLoop, Fired, Network};
 use crate::resp::request::Batch;
@@ -80,6 +82,8 @@ pub enum Procedure {
     LoadSlice,
     /// The next part of a data set that was emptied lazily is to be freed.
     FreeRetired,
+    /// The time for evictions was over, and there are more.
+    EvictionTimeProc,
     /// Ten times a second, or as often as `hz` says.
     ServerCron,
 }
@@ -166,6 +170,10 @@ pub struct Server {
     pub loading: Option<Box<LoadJob>>,
     /// Nothing is amiss that a command would have to be refused for.
     pub calm: bool,
+    /// Something is, or there is a limit to memory: each command is looked at closely.
+    pub alert: bool,
+    /// What is done about that limit.
+    pub eviction: evict::Eviction,
     /// Whether a transaction's commands are running.
     pub exec_depth: usize,
     /// What a transaction has to propagate: bytes, how many commands, and the database of the last.
@@ -240,6 +248,8 @@ impl Server {
             failover: failover::Failover::default(),
             loading: None,
             calm: true,
+            alert: false,
+            eviction: evict::Eviction::default(),
             exec_depth: 0,
             transaction: repl_master::Outbox::default(),
             reply_start: 0,
@@ -270,6 +280,7 @@ impl Server {
         server.apply_limits();
         server.measure_turn();
         server.update_time();
+        server.follow_maxmemory();
         server.update_calm();
         server.stats.startup_memory = crate::base::memory::used_memory();
         server.event_loop.create_time_event(&server.clock, 1, Procedure::ServerCron);
@@ -281,6 +292,11 @@ impl Server {
         let config = &self.config;
         self.limits.string_len_max = config.proto_max_bulk_len;
         self.limits.lazy_user_flush = config.lazyfree_lazy_user_flush;
+        self.keys.lazy = LazyFree {
+            expire: config.lazyfree_lazy_expire,
+            server_del: config.lazyfree_lazy_server_del,
+            user_del: config.lazyfree_lazy_user_del,
+        };
         self.keys.limits = CollectionLimits {
             list_max_listpack_size: config.list_max_listpack_size,
             list_compress_depth: config.list_compress_depth,
@@ -297,8 +313,7 @@ impl Server {
     /// Looks at the clock for the commands that come next.
     #[inline]
     pub fn update_time(&mut self) {
-        self.keys.now = self.clock.unix_ms();
-        self.keys.access_clock = (self.keys.now / 1000) as u32 & 0xff_ffff;
+        self.keys.set_time(self.clock.unix_ms());
     }
 
     /// Runs until somebody asks it to end; returns the exit code.
@@ -380,6 +395,7 @@ impl Server {
             Procedure::ReadSyncBulkPayload => self.read_sync_bulk_payload(),
             Procedure::LoadSlice => self.load_slice(),
             Procedure::FreeRetired => self.free_retired(),
+            Procedure::EvictionTimeProc => self.eviction_time_proc(),
             Procedure::ServerCron => self.server_cron(),
         }
     }
@@ -393,6 +409,7 @@ impl Server {
         }
         self.handle_blocked_clients();
         self.check_failover();
+        self.keys.access.untouched = self.snapshot.child.is_some();
         if !self.freeing && self.keys.has_retired() {
             self.freeing = true;
             self.event_loop.create_time_event(&self.clock, 0, Procedure::FreeRetired);

@@ -154,7 +154,8 @@ impl Server {
         for (db, key) in std::mem::take(&mut self.keys.expired) {
             self.keys.dirty += 1;
             let mut bytes = Vec::with_capacity(key.len() + 32);
-            encode_command(&mut bytes, [b"DEL".as_slice(), &key].into_iter());
+            let command: &[u8] = if self.keys.lazy.expire { b"UNLINK" } else { b"DEL" };
+            encode_command(&mut bytes, [command, &key].into_iter());
             self.propagate(db, &bytes, 1);
         }
     }

@@ -140,6 +140,7 @@ impl Server {
             checksum: self.config.rdbchecksum,
             incremental_fsync: self.config.rdb_save_incremental_fsync,
             key_delay_us: self.config.rdb_key_save_delay,
+            accesses: self.saved_accesses(),
             aux: standard_aux(point, self.keys.now / 1000, self.used_memory() as u64),
             functions: Vec::new(),
         }

@@ -337,6 +337,13 @@ impl Entry {
         *self = new;
     }
 
+    /// `set_value` that hands the old value over.
+    pub fn replace_value(&mut self, value: Value) -> Value {
+        let mut new = Entry::new(self.key(), value, self.expire_ms());
+        new.set_access(self.access());
+        std::mem::replace(self, new).into_value()
+    }
+
     /// The string as a vector to change in place, which makes it `raw`. Panics if the value is no string.
     pub fn make_vec(&mut self) -> &mut Vec<u8> {
         let bytes = match self.value() {

@@ -58,6 +58,14 @@ impl Hash {
         }
     }
 
+    /// See `Value::free_some`.
+    pub fn free_some(&mut self, budget: usize) -> bool {
+        match &mut self.0 {
+            Form::Pack(_) => false,
+            Form::Table(table) => table.take_some(budget, drop),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -46,6 +46,14 @@ impl List {
         }
     }
 
+    /// See `Value::free_some`. A node counts as one element.
+    pub fn free_some(&mut self, budget: usize) -> bool {
+        match &mut self.repr {
+            Repr::Pack(_) => false,
+            Repr::Quick(quick) => quick.free_some(budget),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -98,6 +98,20 @@ pub enum Value {
     ZSet(ZSet),
 }
 
+impl Value {
+    /// Frees about so many elements of a big value, which must not be used for anything else afterwards; returns whether
+    /// anything is left.
+    pub fn free_some(&mut self, budget: usize) -> bool {
+        match self {
+            Value::List(list) => list.free_some(budget),
+            Value::Set(set) => set.free_some(budget),
+            Value::Hash(hash) => hash.free_some(budget),
+            Value::ZSet(zset) => zset.free_some(budget),
+            Value::Str(_) => false,
+        }
+    }
+}
+
 /// A value as it is read.
 #[derive(Clone, Copy)]
 pub enum ValueRef<'a> {

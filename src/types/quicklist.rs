@@ -254,6 +254,12 @@ impl Quicklist {
         self.len
     }
 
+    /// Frees up to so many nodes; returns whether any are left. The list must not be used for anything else afterwards.
+    pub(super) fn free_some(&mut self, nodes: usize) -> bool {
+        self.nodes.truncate(self.nodes.len().saturating_sub(nodes));
+        !self.nodes.is_empty()
+    }
+
     pub(super) fn node_count(&self) -> usize {
         self.nodes.len()
     }

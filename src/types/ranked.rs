@@ -66,6 +66,12 @@ impl<M: RankedMember> Ranked<M> {
         self.len
     }
 
+    /// Frees up to so many nodes from the right without a look at the members, which may be gone; returns whether any
+    /// are left. The tree must not be used for anything else afterwards.
+    pub fn free_some(&mut self, nodes: usize) -> bool {
+        (0..nodes).all(|_| self.root.free_last())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -233,6 +239,22 @@ impl<M: RankedMember> Node<M> {
             Node::Inner(branches) => {
                 let own = branches.capacity() * size_of::<Branch<M>>();
                 own + branches.iter().map(|b| b.node.memory_bytes()).sum::<usize>()
+            }
+        }
+    }
+
+    /// Frees the last leaf, or the last node that has none any more; returns whether anything is left under this node.
+    fn free_last(&mut self) -> bool {
+        match self {
+            Node::Leaf(pairs) => {
+                *pairs = Vec::new();
+                false
+            }
+            Node::Inner(branches) => {
+                if branches.last_mut().is_some_and(|last| !last.node.free_last()) {
+                    branches.pop();
+                }
+                !branches.is_empty()
             }
         }
     }

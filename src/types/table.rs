@@ -600,6 +600,22 @@ impl<T: TableEntry> Table<T> {
         }
     }
 
+    /// Calls `f` for the entries of neighbouring buckets from `start` (modulo the number of buckets) on, all or the marked
+    /// ones, until there were `count` or the table is through. Returns where the next such walk can begin.
+    pub fn sample(&self, start: usize, count: usize, marked_only: bool, mut f: impl FnMut(&T)) -> usize {
+        let (buckets, mut seen, mut walked) = (self.buckets(), 0, 0);
+        while seen < count && walked < buckets {
+            let mut entries = self.chain((start + walked) % buckets);
+            entries.marked_only = marked_only;
+            entries.for_each(|entry| {
+                seen += 1;
+                f(entry);
+            });
+            walked += 1;
+        }
+        (start + walked) % buckets.max(1)
+    }
+
     /// A random entry; each has the same chance (but for chains of more than 16, which hashing makes negligible).
     pub fn random(&self, rng: &mut Rng) -> Option<&T> {
         if self.is_empty() {
@@ -616,14 +632,15 @@ impl<T: TableEntry> Table<T> {
         }
     }
 
-    /// Drops entries from the end of the table until `budget` are gone; returns whether anything is left. The table
-    /// must not be used for anything else afterwards: this is how a big value is freed in slices.
-    pub fn drop_some(&mut self, mut budget: usize) -> bool {
+    /// Takes entries out from the end of the table until `budget` are gone and hands them to `f`; returns whether
+    /// anything is left. The table must not be used for anything else afterwards: this is how what is big is freed in
+    /// slices.
+    pub fn take_some(&mut self, mut budget: usize, mut f: impl FnMut(T)) -> bool {
         while budget > 0 && self.len > 0 {
             let last = self.bucket_at(self.buckets() - 1);
-            // SAFETY: the bucket is ours; what is taken out is dropped and counted.
+            // SAFETY: the bucket is ours; what is taken out is handed on and counted.
             unsafe {
-                let freed = drop_chain(last);
+                let freed = empty_chain(last, &mut f);
                 self.len -= freed.0;
                 self.children -= freed.1;
                 budget = budget.saturating_sub(freed.0.max(1));
@@ -638,11 +655,11 @@ impl<T: TableEntry> Table<T> {
     }
 }
 
-/// Drops what a bucket and its children hold and frees the children; returns the number of both.
+/// Hands what a bucket and its children hold to `f` and frees the children; returns the number of both.
 ///
 /// # Safety
 /// `bucket` must be a bucket of a table to which the caller has the only access.
-unsafe fn drop_chain<T>(bucket: *mut Bucket<T>) -> (usize, usize) {
+unsafe fn empty_chain<T>(bucket: *mut Bucket<T>, f: &mut impl FnMut(T)) -> (usize, usize) {
     let (mut entries, mut children) = (0, 0);
     // SAFETY: the caller's promise; tags say which slots hold entries, the chained bit says where the child is.
     unsafe {
@@ -650,7 +667,7 @@ unsafe fn drop_chain<T>(bucket: *mut Bucket<T>) -> (usize, usize) {
         while !here.is_null() {
             let mut occupied = (*here).occupied();
             while occupied != 0 {
-                drop((*here).take((occupied.trailing_zeros() / 8) as usize));
+                f((*here).take((occupied.trailing_zeros() / 8) as usize).2);
                 entries += 1;
                 occupied &= occupied - 1;
             }
@@ -673,7 +690,7 @@ impl<T> Drop for Table<T> {
             // SAFETY: all buckets of a chunk are initialised (zeroed at first) and nobody else can reach them now.
             unsafe {
                 for index in 0..capacity {
-                    drop_chain(chunk.add(index));
+                    empty_chain(chunk.add(index), &mut drop);
                 }
                 dealloc(chunk.cast(), bucket_layout::<T>(capacity));
             }
@@ -761,137 +778,5 @@ fn prefetch(address: *const u8) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::{BTreeMap, BTreeSet};
-
-    struct Pair(Box<(Vec<u8>, u64)>);
-
-    impl TableEntry for Pair {
-        fn key(&self) -> &[u8] {
-            &self.0.0
-        }
-    }
-
-    fn pair(number: u64, value: u64) -> Pair {
-        Pair(Box::new((format!("key:{number}").into_bytes(), value)))
-    }
-
-    #[test]
-    fn behaves_as_a_map_through_growth_and_shrinking() {
-        let mut rng = Rng::new(11);
-        let (mut table, mut model) = (Table::new(), BTreeMap::new());
-        for round in 0..8 {
-            let growing = round % 2 == 0;
-            for step in 0..20_000 {
-                let number = rng.below(12_000);
-                let key = format!("key:{number}").into_bytes();
-                if rng.below(10) < if growing { 8 } else { 1 } {
-                    let old = table.insert(pair(number, step)).map(|old| old.0.1);
-                    assert_eq!(old, model.insert(key, step));
-                } else {
-                    assert_eq!(table.remove(&key).map(|old| old.0.1), model.remove(&key));
-                }
-            }
-            assert_eq!(table.len(), model.len());
-            let held: BTreeMap<_, _> = table.iter().map(|pair| (pair.0.0.clone(), pair.0.1)).collect();
-            assert_eq!(held, model);
-            for (key, value) in &model {
-                assert_eq!(table.get(key).map(|pair| pair.0.1), Some(*value));
-            }
-        }
-        while let Some(key) = model.keys().next().cloned() {
-            model.remove(&key);
-            assert!(table.remove(&key).is_some());
-        }
-        assert_eq!((table.len(), table.buckets(), table.children), (0, 1, 0));
-    }
-
-    #[test]
-    fn scan_returns_what_stays_while_the_table_grows_and_shrinks() {
-        for seed in 0..30 {
-            let mut rng = Rng::new(seed);
-            let mut table = Table::new();
-            let start = 1 + rng.below(3000);
-            for number in 0..start {
-                table.insert(pair(number, 0));
-            }
-            let stay: BTreeSet<u64> = (0..start).filter(|n| n % 3 == 0).collect();
-            let (mut cursor, mut seen, mut next) = (0, BTreeSet::new(), start);
-            loop {
-                cursor = table.scan(cursor, |pair| {
-                    seen.insert(pair.0.0.clone());
-                });
-                if cursor == 0 {
-                    break;
-                }
-                for _ in 0..rng.below(20) {
-                    if seed % 2 == 0 {
-                        table.insert(pair(next, 0));
-                        next += 1;
-                    } else {
-                        let number = rng.below(start);
-                        if !number.is_multiple_of(3) {
-                            table.remove(format!("key:{number}").as_bytes());
-                        }
-                    }
-                }
-            }
-            for number in stay {
-                assert!(seen.contains(format!("key:{number}").as_bytes()), "seed {seed} lost {number}");
-            }
-        }
-    }
-
-    #[test]
-    fn marks_follow_their_entries() {
-        let mut table = Table::new();
-        for number in 0..5000 {
-            table.insert(pair(number, 0));
-            let key = format!("key:{number}").into_bytes();
-            assert!(table.set_mark(hash(&key), &key, number % 5 == 0));
-        }
-        for number in (0..5000).filter(|n| n % 2 == 1) {
-            table.remove(format!("key:{number}").as_bytes());
-        }
-        let mut marked = BTreeSet::new();
-        for index in 0..table.buckets() {
-            table.marked_in_bucket(index, |pair| {
-                marked.insert(pair.0.0.clone());
-            });
-        }
-        let wanted: BTreeSet<_> = (0..5000).filter(|n| n % 10 == 0).map(|n| format!("key:{n}").into_bytes()).collect();
-        assert_eq!(marked, wanted);
-    }
-
-    #[test]
-    fn random_is_fair_and_reserve_and_slices_keep_count() {
-        let mut table = Table::new();
-        table.reserve(5000);
-        let room = table.buckets();
-        for number in 0..100 {
-            table.insert(pair(number, number));
-        }
-        assert_eq!(table.buckets(), room);
-        let (mut rng, mut hits) = (Rng::new(5), [0u32; 100]);
-        for _ in 0..100_000 {
-            hits[table.random(&mut rng).unwrap().0.1 as usize] += 1;
-        }
-        assert!(hits.iter().all(|&n| (800..1200).contains(&n)), "{hits:?}");
-        let mut calls = 0;
-        while table.drop_some(10) {
-            calls += 1;
-        }
-        assert!(table.is_empty() && calls >= 5);
-    }
-
-    #[test]
-    fn zero_bytes_equals_its_naive_twin() {
-        let mut rng = Rng::new(9);
-        for _ in 0..100_000 {
-            let word = rng.next_u64() & rng.next_u64() & rng.next_u64();
-            let naive = (0..8).filter(|i| (word >> (i * 8)) & 0xff == 0).fold(0, |bits, i| bits | 0x80u64 << (i * 8));
-            assert_eq!(zero_bytes(word), naive);
-        }
-    }
-}
+#[path = "table_tests.rs"]
+mod tests;

@@ -99,6 +99,15 @@ impl ZSet {
         }
     }
 
+    /// See `Value::free_some`.
+    pub fn free_some(&mut self, budget: usize) -> bool {
+        match &mut self.0 {
+            Form::Pack(_) => false,
+            // A node of the tree is one allocation, as a member is.
+            Form::Big(big) => big.tree.free_some(budget) || big.table.take_some(budget, drop),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -12,6 +12,7 @@ use crate::types::list::ListNode;
 use crate::types::{Element, Hash, List, Set, StrRef, ValueRef, ZSet};
 
 use super::format::{self, container, encode_length, opcode, special, type_id};
+use super::load::KeyMeta;
 
 /// Blocks go out at this size.
 const BLOCK_SIZE: usize = 128 << 10;
@@ -81,11 +82,18 @@ impl<W: Write> Saver<W> {
         self.flush_if_full()
     }
 
-    /// A key with its value; `expire_ms` is the Unix time at which it expires, in milliseconds.
-    pub fn key(&mut self, key: &[u8], value: ValueRef<'_>, expire_ms: Option<i64>) -> io::Result<()> {
-        if let Some(ms) = expire_ms {
+    /// A key with its value, and what stands beside it.
+    pub fn key(&mut self, key: &[u8], value: ValueRef<'_>, meta: KeyMeta) -> io::Result<()> {
+        if let Some(ms) = meta.expire_ms {
             self.block.push(opcode::EXPIRETIME_MS);
             self.block.extend_from_slice(&ms.to_le_bytes());
+        }
+        if let Some(seconds) = meta.idle_s {
+            self.block.push(opcode::IDLE);
+            encode_length(&mut self.block, seconds);
+        }
+        if let Some(frequency) = meta.freq {
+            self.block.extend_from_slice(&[opcode::FREQ, frequency]);
         }
         self.block.push(type_of(value));
         self.string(key)?;

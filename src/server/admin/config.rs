@@ -89,6 +89,8 @@ fn resetstat(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
     Stats::reset(&mut server.stats);
     server.table.reset_stats();
     server.keys.stats = Default::default();
+    server.eviction.reset_stats();
+    server.keys.reset_freed();
     if let Some(reply) = server.reply(id) {
         reply.ok();
     }
@@ -130,6 +132,7 @@ impl Server {
             self.put_back(applied);
         }
         self.apply_limits();
+        self.follow_maxmemory();
         self.refresh_good_replicas();
         self.update_calm();
         outcome

@@ -163,7 +163,7 @@ pub fn write_info(server: &Server, out: &mut String) {
     out.line("maxmemory_human", human(max));
     out.line("maxmemory_policy", server.config.maxmemory_policy.word());
     write_fragmentation(&figures, out);
-    out.line("mem_not_counted_for_evict", figures.log - figures.backlog);
+    out.line("mem_not_counted_for_evict", server.memory_not_counted());
     out.line("mem_replication_backlog", figures.backlog);
     out.line("mem_total_replication_buffers", figures.log);
     out.line("mem_clients_slaves", figures.replicas);
@@ -172,8 +172,9 @@ pub fn write_info(server: &Server, out: &mut String) {
     out.line("mem_aof_buffer", 0);
     out.line("mem_allocator", memory::allocator_name());
     out.line("active_defrag_running", 0);
-    out.line("lazyfree_pending_objects", server.keys.retired_keys());
-    out.line("lazyfreed_objects", 0);
+    let (pending, freed) = server.keys.retired_objects();
+    out.line("lazyfree_pending_objects", pending);
+    out.line("lazyfreed_objects", freed);
 }
 
 fn write_usage(figures: &Figures, out: &mut String) {

@@ -1,6 +1,6 @@
 //! Unsound snapshots: each gives an error that tells what and where, none a crash.
 
-use super::super::{DumpError, ErrorKind, Loader, SaveOptions, Saver, dump_payload, load_dump_payload};
+use super::super::{DumpError, ErrorKind, KeyMeta, Loader, SaveOptions, Saver, dump_payload, load_dump_payload};
 use super::{Told, load, load_slices, one_key, view};
 use crate::base::crc64::crc64;
 use crate::base::rng::Rng;
@@ -140,7 +140,13 @@ fn small_snapshot(checksum: bool) -> Vec<u8> {
     saver.header(&[(b"redis-ver", b"7.2.4")]).expect("memory");
     saver.select_db(0, 12, 0).expect("memory");
     for (n, value) in values.iter().enumerate() {
-        saver.key(format!("k{n}").as_bytes(), view(value), (n == 4).then_some(1 << 42)).expect("memory");
+        saver
+            .key(
+                format!("k{n}").as_bytes(),
+                view(value),
+                KeyMeta { expire_ms: (n == 4).then_some(1 << 42), ..KeyMeta::default() },
+            )
+            .expect("memory");
     }
     saver.end().expect("memory")
 }

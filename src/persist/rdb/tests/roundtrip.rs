@@ -112,7 +112,7 @@ pub fn random_snapshot(seed: u64, keys: u64, options: SaveOptions) -> (Vec<u8>, 
             let key = if n % 3 == 0 { n.to_string() } else { format!("key:{n}") }.into_bytes();
             let value = random_value(&mut rng, &limits);
             let expire_ms = (rng.below(3) == 0).then(|| 4_000_000_000_000 + rng.below(1 << 40) as i64);
-            saver.key(&key, view(&value), expire_ms).expect("memory");
+            saver.key(&key, view(&value), KeyMeta { expire_ms, ..KeyMeta::default() }).expect("memory");
             let meta = KeyMeta { expire_ms, ..KeyMeta::default() };
             told.keys.insert((db, key), (content(&value), encoding(&value), meta));
         }

@@ -3,6 +3,7 @@
 use super::{Done, answer, positive};
 use crate::base::glob;
 use crate::commands::{CommandError, error};
+use crate::keyspace::access::CLOCK_MASK;
 use crate::persist::rdb::dump_payload;
 use crate::resp::reply::Reply;
 use crate::resp::request::Argv;
@@ -13,8 +14,6 @@ use std::fmt::Write;
 
 /// What a DUMP payload has beyond the value: its type, the version, the checksum.
 const DUMP_FRAME: usize = 1 + 2 + 8;
-/// The access clock has so many bits.
-const CLOCK_MASK: u32 = (1 << 24) - 1;
 
 /// What DEBUG OBJECT says of an entry.
 fn describe(entry: &Entry, clock: u32, list_limit: i64) -> String {

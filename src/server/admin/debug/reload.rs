@@ -65,6 +65,7 @@ fn load(server: &Server, replace_duplicates: bool) -> Result<Staged, LoadError> 
         replace_duplicates,
         discard_expired_before: (!server.repl.is_replica()).then_some(server.keys.now),
         access_clock: server.keys.access_clock,
+        lfu: server.keys.access.lfu,
         snapshot_bytes: server.disk.open(&path).and_then(|file| server.disk.len(&file)).ok(),
         ..StagingOptions::new(server.keys.database_count())
     });

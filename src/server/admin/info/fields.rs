@@ -4,6 +4,7 @@ use super::Field;
 use crate::base::crc64::crc64;
 use crate::base::process;
 use crate::config::COMPATIBLE_VERSION;
+use crate::keyspace::access::CLOCK_MASK;
 use crate::pubsub::Space;
 use crate::server::snapshot::SnapshotChild;
 use crate::server::stats::Measured;
@@ -50,7 +51,7 @@ pub const SERVER: &[Field] = &[
     ("uptime_in_days", |server| show(uptime_s(server) / DAY_S)),
     ("hz", |server| show(server.config.hz)),
     ("configured_hz", |server| show(server.config.hz)),
-    ("lru_clock", |server| show(server.keys.access_clock)),
+    ("lru_clock", |server| show((server.keys.now / 1000) as u32 & CLOCK_MASK)),
     ("executable", |_| std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default()),
     ("config_file", |server| server.config.config_file.as_ref().map_or_else(String::new, |path| show(path.display()))),
     ("io_threads_active", zero),
@@ -129,6 +130,12 @@ fn turn_us(server: &Server) -> String {
     show(if cycles > 0.0 { (us / cycles) as u64 } else { 0 })
 }
 
+/// How long memory has been over its limit: in all, and without a break until now, in milliseconds.
+fn exceeded_ms(server: &Server) -> (String, String) {
+    let (total, current) = server.eviction.exceeded(server.clock.monotonic_us());
+    (show(total / 1000), show(current / 1000))
+}
+
 fn ticks_in_commands(server: &Server) -> u64 {
     server.table.commands.iter().map(|command| command.stats.ticks).sum()
 }
@@ -153,10 +160,10 @@ pub const STATS: &[Field] = &[
     ("expired_stale_perc", |server| format!("{:.2}", server.keys.stats.expired_stale * 100.0)),
     ("expired_time_cap_reached_count", |server| show(server.keys.stats.expired_time_cap_reached)),
     ("expire_cycle_cpu_milliseconds", |server| show(server.stats.expire_cycle_us / 1000)),
-    ("evicted_keys", zero),
+    ("evicted_keys", |server| show(server.keys.stats.evicted)),
     ("evicted_clients", zero),
-    ("total_eviction_exceeded_time", zero),
-    ("current_eviction_exceeded_time", zero),
+    ("total_eviction_exceeded_time", |server| exceeded_ms(server).0),
+    ("current_eviction_exceeded_time", |server| exceeded_ms(server).1),
     ("keyspace_hits", |server| show(server.keys.stats.hits)),
     ("keyspace_misses", |server| show(server.keys.stats.misses)),
     ("pubsub_channels", |server| show(server.pubsub.len(Space::Channel))),
