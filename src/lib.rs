@@ -19,6 +19,7 @@
 //! | 3 | [`replication`] | the log that all replicas read, a replica's life, the handshake with a master |
 //! | 3 | [`pubsub`] | channels and patterns, and who listens to them |
 //! | 4 | [`commands`] | what data commands do, one file a family, and the rows that describe them |
+//! | 5 | [`acl`] | users, their rules, the verdict on a command |
 //! | 6 | [`server`] | the house: clients, dispatch, snapshots, both ends of replication, commands about the house |
 //!
 //! # The way of a request
@@ -42,6 +43,7 @@
 //!
 //! Threads that touch data, `Rc<RefCell>`, async, globals beyond what a signal handler and the hash key need.
 
+pub mod acl;
 pub mod base;
 pub mod commands;
 pub mod config;

@@ -16,6 +16,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("replication", 3),
     ("pubsub", 3),
     ("commands", 4),
+    ("acl", 5),
     ("scripting", 5),
     ("server", 6),
     ("sentinel", 6),

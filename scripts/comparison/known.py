@@ -62,6 +62,14 @@ def shorter_getkeys(argv, stock, ours):
     return len(argv) == 3 and argv[1].upper() == b"GETKEYS" and is_error(stock)
 
 
+def names_the_user(argv, stock, ours):
+    if not isinstance(stock, bytes) or not isinstance(ours, bytes):
+        return False
+    named = stock.replace(b"This user", b"User " + argv[2])
+    shown = [part.partition(b"\0")[0] for part in ours.split(b"'")]        # 7.0 shows a key up to its first zero byte
+    return b"'".join(shown) == named or ours == named
+
+
 DOUBLES = "ZADD ZSCORE ZMSCORE ZINCRBY ZRANGE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZPOPMIN ZPOPMAX ZMPOP " \
           "ZUNION ZINTER ZDIFF ZRANDMEMBER"
 
@@ -84,6 +92,8 @@ TABLE = [
      "7.2 refuses the one rank whose opposite does not fit"),
     ("WITHSCORE", "ZRANK ZREVRANK", with_score,
      "7.2 adds WITHSCORE, so a fourth word is no wrong arity any more"),
+    ("ACL DRYRUN", "ACL", names_the_user,
+     "7.2 names the user whose rules deny the command"),
     ("COMMAND GETKEYS", "COMMAND", shorter_getkeys,
      "7.2 lets COMMAND GETKEYS be asked about a single word and answers by that command's own arity"),
 ]

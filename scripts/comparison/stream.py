@@ -165,6 +165,10 @@ TEMPLATES = """
 1  (EXEC|DISCARD|UNWATCH)
 2  TIME
 1  COMMAND (COUNT foo|GETKEYS SET {k} {v}|GETKEYS ZUNIONSTORE {z} 2 {z} {z}|GETKEYS MSET {k} 1 {k} 2|GETKEYS GET|GETKEYS|FOO)
+3  ACL SETUSER (alice|bob) {rule} [{rule}] [{rule}]
+3  ACL DRYRUN (alice|bob) (GET {k}|SET {k} {v} [GET]|MGET {k} {l}|LMOVE {l} {l} LEFT LEFT|SORT {l} STORE {k}|ZUNIONSTORE {z} 2 {z} {s})
+2  ACL DRYRUN (alice|bob) (CONFIG GET x|PUBLISH {k} {v}|PSUBSCRIBE {glob} {k}|SELECT {db}|HELLO|nosuch)
+1  ACL (WHOAMI|USERS|CAT foo|DELUSER alice|GETUSER nobody|LOG x|LOG RESET|GENPASS 0|FOO)
 2  CLIENT (GETNAME|SETNAME conn{db}|SETNAME {edge}|ID x|FOO|REPLY BAR|NO-EVICT maybe)
 """
 
@@ -300,6 +304,15 @@ class Stream:
         if dice < 0.98:
             return b"missing"
         return self.make_a()
+
+    def make_rule(self):
+        rnd = self.random
+        command = rnd.choice([b"get", b"set", b"mget", b"lmove", b"sort", b"zunionstore", b"config", b"config|get", b"publish",
+                              b"psubscribe", b"select", b"select|1", b"@read", b"@write", b"@string", b"@pubsub", b"@all", b"nosuch"])
+        pattern = rnd.choice([self.make_k(), self.make_l(), self.make_glob().replace(b" ", b""), b"*"])
+        return rnd.choice([b"+" + command, b"+" + command.upper(), b"-" + command, b"~" + pattern, b"%R~" + pattern, b"%W~" + pattern,
+                           b"&" + pattern, b"resetkeys", b"resetchannels", b"clearselectors", b"reset", b"on", b">" + pattern,
+                           b"(+" + command + b" ~" + pattern + b")", b"nosuch", b"(+get"])
 
     def make_k(self): return self.key(107)
     def make_n(self): return self.key(110, 4)

@@ -103,6 +103,37 @@ impl Disk {
         }
     }
 
+    /// All that a file holds.
+    pub fn read_whole(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut file = self.open(path)?;
+        let mut text = Vec::new();
+        let mut part = [0; 4096];
+        loop {
+            match self.read(&mut file, &mut part)? {
+                0 => return Ok(text),
+                count => text.extend_from_slice(&part[..count]),
+            }
+        }
+    }
+
+    /// Puts a file in the place of the one of that name: it is the new one as a whole or the old one.
+    pub fn replace(&mut self, path: &Path, text: &[u8]) -> io::Result<()> {
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(format!("-{}.tmp", super::process::pid()));
+        let temp = path.with_file_name(name);
+        let written = self.create(&temp).and_then(|mut file| {
+            self.write_all(&mut file, text)?;
+            self.sync(&file)
+        });
+        let replaced = written.and_then(|()| self.rename(&temp, path));
+        if replaced.is_err() {
+            // It may not even have been made; the first error is the one to tell.
+            let _ = self.remove(&temp);
+        }
+        replaced?;
+        self.sync_directory(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+    }
+
     /// Reads once from a place in the file, whatever was read before; 0 is the end of the file.
     pub fn read_at(&self, file: &DiskFile, place: u64, buffer: &mut [u8]) -> io::Result<usize> {
         match file {

@@ -15,3 +15,4 @@ pub mod numbers;
 pub mod process;
 pub mod rng;
 pub mod sha1;
+pub mod sha256;

@@ -1,12 +1,14 @@
 //! The door through which chance comes in: a small seeded generator (xoshiro256**).
 //!
 //! Everything random in the server (sampling, run ids, jitter) draws from an `Rng` that was handed to it, so that a
-//! whole run can be repeated under one seed. Not for secrets.
+//! whole run can be repeated under one seed. For secrets there is a way of its own.
 
 /// A seeded pseudo-random generator. Equal seeds give equal sequences.
 #[derive(Clone, Debug)]
 pub struct Rng {
     state: [u64; 4],
+    /// Secrets are drawn from the operating system.
+    is_system: bool,
 }
 
 impl Rng {
@@ -20,12 +22,12 @@ impl Rng {
             x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             x ^ (x >> 31)
         };
-        Rng { state: [next(), next(), next(), next()] }
+        Rng { state: [next(), next(), next(), next()], is_system: false }
     }
 
     /// A generator seeded by the operating system.
     pub fn from_os() -> Self {
-        Rng::new(os_random())
+        Rng { is_system: true, ..Rng::new(os_random()) }
     }
 
     /// 64 random bits.
@@ -60,6 +62,17 @@ impl Rng {
             *digit = b"0123456789abcdef"[self.index(16)];
         }
         out
+    }
+
+    /// Fills a buffer with hexadecimal digits that nobody can guess: what this generator says could be guessed from
+    /// what it has said before, so they come from the operating system unless a simulation is to be repeatable.
+    pub fn secret_hex(&mut self, out: &mut [u8]) {
+        for digits in out.chunks_mut(16) {
+            let bits = if self.is_system { os_random() } else { self.next_u64() };
+            for (place, digit) in digits.iter_mut().enumerate() {
+                *digit = b"0123456789abcdef"[(bits >> (4 * place)) as usize & 15];
+            }
+        }
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Session {
     pub db: usize,
     /// Whether the command comes from our master's stream.
     pub from_master: bool,
+    /// Whether it may not read keys that its command does not name, such as those of SORT's patterns.
+    pub reads_named_keys_only: bool,
 }
 
 /// Limits that commands hold to.

@@ -32,8 +32,14 @@ struct Options<'a> {
     store: Option<&'a [u8]>,
 }
 
+/// Patterns name keys that nobody can check beforehand, so they are for those who may read all keys.
+#[cold]
+fn denied(option: &str) -> CommandError {
+    CommandError::new(format!("ERR {option} option of SORT denied due to insufficient ACL permissions."))
+}
+
 impl<'a> Options<'a> {
-    fn parse(argv: Argv<'a>, with_store: bool) -> Result<Options<'a>, CommandError> {
+    fn parse(argv: Argv<'a>, with_store: bool, named_keys_only: bool) -> Result<Options<'a>, CommandError> {
         let mut options = Options::default();
         let mut at = 2;
         while let Some(word) = argv.get(at) {
@@ -62,8 +68,12 @@ impl<'a> Options<'a> {
                 (Some(pattern), _) if is_option(word, "BY") => {
                     options.by = Some(pattern);
                     options.unsorted |= star(pattern).is_none();
+                    if named_keys_only && star(pattern).is_some() {
+                        return Err(denied("BY"));
+                    }
                     2
                 }
+                (Some(_), _) if named_keys_only && is_option(word, "GET") => return Err(denied("GET")),
                 (Some(pattern), _) if is_option(word, "GET") => {
                     options.get.push(pattern);
                     2
@@ -215,7 +225,7 @@ fn store(ctx: &mut Ctx<'_>, key: &[u8], output: &[Option<Vec<u8>>]) {
 }
 
 fn sort_generic(ctx: &mut Ctx<'_>, argv: Argv<'_>, with_store: bool) -> Result<(), CommandError> {
-    let mut options = Options::parse(argv, with_store)?;
+    let mut options = Options::parse(argv, with_store, ctx.caller.reads_named_keys_only)?;
     let elements = sorted(ctx, argv.at(1), &mut options)?;
     let output: Vec<Option<Vec<u8>>> = if options.get.is_empty() {
         elements.into_iter().map(Some).collect()

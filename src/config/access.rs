@@ -44,7 +44,6 @@ impl fmt::Display for ConfigError {
 
 /// Settings that are parsed and kept, and that nothing acts on yet.
 const NOT_YET: &[&str] = &[
-    "acllog-max-len",
     "latency-monitor-threshold",
     "maxmemory-clients",
     "notify-keyspace-events",

@@ -57,8 +57,9 @@ impl std::error::Error for StartError {}
 
 impl Config {
     /// Reads the configuration that `args` (without the program's name) describe: `[file|-] [--name value ...] [-]`.
-    pub fn load(args: &[OsString], stdin: &mut dyn Read) -> Result<Self, StartError> {
-        let mut loader = Loader::default();
+    /// `check_user` says what is wrong with the words of a `user` line.
+    pub fn load(args: &[OsString], stdin: &mut dyn Read, check_user: UserCheck) -> Result<Self, StartError> {
+        let mut loader = Loader { check_user: Some(check_user), ..Loader::default() };
         let mut options: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
         let mut newlines = 0;
         if let Some(file) = options.first().filter(|arg| !arg.starts_with(b"--") && **arg != *b"-") {
@@ -121,6 +122,9 @@ fn options_text(options: &[&[u8]]) -> Vec<u8> {
     text
 }
 
+/// Says what is wrong with the words of a `user` line, whose rules are not this room's matter.
+pub type UserCheck = fn(&[&[u8]]) -> Result<(), String>;
+
 /// A configuration in the making.
 #[derive(Default)]
 struct Loader {
@@ -128,6 +132,7 @@ struct Loader {
     /// Whether a `save` line was seen: the first one replaces what was there, the next ones add.
     saves_loaded: bool,
     depth: u32,
+    check_user: Option<UserCheck>,
 }
 
 /// Why one line was refused: its own fault, or that of a file it includes.
@@ -230,6 +235,7 @@ impl Loader {
                     )
                     .into());
                 }
+                self.check_user.map_or(Ok(()), |check| check(values))?;
                 self.config.users.push(owned(values));
                 Ok(())
             }

@@ -21,7 +21,7 @@ mod tests;
 mod values;
 
 pub use access::{Applied, ConfigError};
-pub use args::StartError;
+pub use args::{StartError, UserCheck};
 pub use help::{COMPATIBLE_VERSION, usage, version};
 pub use parse::{quote, split_args};
 pub use special::reason;

@@ -14,7 +14,7 @@ const STOCK_SETTINGS: &str = include_str!("fixtures/config-get-7.0.15.txt");
 
 fn load_with(args: &[&str], stdin: &str) -> Result<Config, StartError> {
     let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-    Config::load(&args, &mut stdin.as_bytes())
+    Config::load(&args, &mut stdin.as_bytes(), |_| Ok(()))
 }
 
 fn load(args: &[&str]) -> Config {

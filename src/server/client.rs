@@ -1,6 +1,7 @@
 //! A connected client: its connection, its session, what it sent and what it is to be sent (= struct client).
 
 use super::blocked::Waiting;
+use crate::acl::UserId;
 use crate::commands::Session;
 use crate::reactor::{FileId, Transport};
 use crate::replication::master::{Replica, ReplicaIntroduction};
@@ -44,6 +45,17 @@ pub enum ReplyMode {
     SkipNext,
     /// The one that runs now is not.
     SkipThis,
+}
+
+/// What a client may run, found out whenever it logs in or a user changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everything.
+    Everything,
+    /// What the rules of its user say.
+    ByRules,
+    /// Only what belongs to logging in.
+    Login,
 }
 
 /// The classes of clients that CLIENT LIST and the limits of output tell apart.
@@ -91,8 +103,12 @@ pub struct Client {
     pub closing: bool,
     /// It is to be closed once its replies are sent.
     pub close_after_reply: bool,
-    /// It has given the password, or none is needed.
+    /// It has logged in, or none needed to when it came.
     pub authenticated: bool,
+    /// Who it is.
+    pub user: UserId,
+    /// What follows from that.
+    pub access: Access,
     /// It waits for something, or what it sent meanwhile has not run yet.
     pub waiting: Option<Box<Waiting>>,
     /// The position in the log after its last write.

@@ -1,7 +1,7 @@
 //! From a command's arguments to its effects: `process_command` asks whether it may run, `call` runs it and does, in
 //! one place, what follows from a change.
 
-use super::client::{Client, ClientId, Multi, ReplyMode};
+use super::client::{Access, Client, ClientId, Multi, ReplyMode};
 use super::table::{Command, Run, Special};
 use super::{Server, ticks};
 use crate::commands::command::flag;
@@ -126,21 +126,15 @@ impl Server {
         if !command.subcommands.is_empty() && argv.len() >= 2 {
             return Err(unknown_subcommand(argv));
         }
-        let wrong_count = if command.arity >= 0 {
-            argv.len() != command.arity as usize
-        } else {
-            argv.len() < -command.arity as usize
-        };
-        if wrong_count || matches!(command.run, Run::Container) {
-            return Err(CommandError::wrong_arity(&command.name));
-        }
+        check_arity(command, argv)?;
         let Some(client) = self.clients.get(id) else { return Ok(()) };
         if client.session.from_master {
             // Whatever it takes: a replica that refuses a change of its master's is none.
             return if self.config.maxmemory > 0 { self.check_memory(id, index).or(Ok(())) } else { Ok(()) };
         }
-        if !client.authenticated && command.flags & flag::NO_AUTH == 0 {
-            return Err(CommandError::new("NOAUTH Authentication required."));
+        if client.access != Access::Everything {
+            self.may_access(id, index, argv)?;
+            return self.may_run_on_alert(id, index, argv);
         }
         if !self.alert && client.replica.is_none() && !client.is_subscriber {
             return Ok(());
@@ -387,6 +381,17 @@ impl Server {
     }
 }
 
+/// Complains if a command cannot have so many arguments.
+#[inline]
+pub(super) fn check_arity(command: &Command, argv: Argv<'_>) -> Result<(), CommandError> {
+    let wrong_count =
+        if command.arity >= 0 { argv.len() != command.arity as usize } else { argv.len() < -command.arity as usize };
+    if wrong_count || matches!(command.run, Run::Container) {
+        return Err(CommandError::wrong_arity(&command.name));
+    }
+    Ok(())
+}
+
 /// Whether this is no command but the beginning of a line of HTTP.
 #[inline]
 fn is_http(name: &[u8]) -> bool {
@@ -501,7 +506,10 @@ pub mod transactions {
         client.reply.array(multi.queued.len());
         server.exec_depth += 1;
         for (index, args) in &multi.queued {
-            server.call(id, *index, args.argv(), None);
+            match server.may_still_run(id, *index, args.argv()) {
+                Ok(()) => server.call(id, *index, args.argv(), None),
+                Err(error) => server.answer_error(id, &error),
+            }
         }
         server.exec_depth -= 1;
         let before = server.repl.log.end();

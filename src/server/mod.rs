@@ -1,11 +1,12 @@
 //! The house: the state of the server, its loop, and the one list of procedures that events may start (= server.c).
 //!
 //! `Server` owns siblings and lends them side by side. Each file here adds one concern as methods: `networking`
-//! (connections), `dispatch` (commands), `blocked`, `blocked_keys` and `pause` (commands that wait), `pubsub` (messages), `snapshot` (the
+//! (connections), `dispatch` (commands), `acl` (who may run them), `blocked`, `blocked_keys` and `pause` (commands that wait), `pubsub` (messages), `snapshot` (the
 //! child that saves) and `child` (where children come from), `loading`, `repl_master` and `repl_replica` (the two ends of
 //! replication; `repl_check`, `repl_errors`, `repl_memory` and `repl_safety` guard them), `failover` (a planned change of
 //! master), `cron` (time), `admin/` (commands about the house).
 
+pub mod acl;
 pub mod admin;
 pub mod blocked;
 pub mod blocked_keys;
@@ -36,6 +37,8 @@ pub mod table;
 pub use crate::base::clock::ticks;
 pub use client::{Client, ClientId, Clients};
 
+use crate::acl::Users;
+use crate::acl::log::AclLog;
 use crate::base::clock::Clock;
 use crate::base::disk::Disk;
 use crate::base::rng::Rng;
@@ -148,6 +151,10 @@ pub struct Server {
     pub limits: Limits,
     /// The command table.
     pub table: CommandTable,
+    /// Who may do what.
+    pub users: Users,
+    /// What was denied.
+    pub acl_log: AclLog,
     /// Counters.
     pub stats: Stats,
     /// Both ends of replication.
@@ -225,7 +232,12 @@ impl Server {
         let run_id = String::from_utf8_lossy(&rng.hex::<40>()).into_owned();
         let repl = Repl::new(&config, &mut rng);
         let now = clock.unix_ms();
+        let mut table = CommandTable::new();
+        table.rename(&config.rename_command).map_err(io::Error::other)?;
         let mut server = Server {
+            users: Users::new(&table),
+            acl_log: AclLog::default(),
+            table,
             event_loop,
             disk,
             network,
@@ -236,7 +248,6 @@ impl Server {
             keys,
             effects: Effects::default(),
             limits: Limits { string_len_max: config.proto_max_bulk_len, lazy_user_flush: false },
-            table: CommandTable::new(),
             stats: Stats::default(),
             repl,
             pubsub: PubSub::default(),
@@ -276,15 +287,21 @@ impl Server {
             clock,
             rng,
         };
-        server.table.rename(&server.config.rename_command).map_err(io::Error::other)?;
-        server.apply_limits();
-        server.measure_turn();
-        server.update_time();
-        server.follow_maxmemory();
-        server.update_calm();
-        server.stats.startup_memory = crate::base::memory::used_memory();
-        server.event_loop.create_time_event(&server.clock, 1, Procedure::ServerCron);
+        server.follow_settings()?;
         Ok(server)
+    }
+
+    /// Does what the settings ask of a server that is new.
+    fn follow_settings(&mut self) -> io::Result<()> {
+        self.load_users_at_startup()?;
+        self.apply_limits();
+        self.measure_turn();
+        self.update_time();
+        self.follow_maxmemory();
+        self.update_calm();
+        self.stats.startup_memory = crate::base::memory::used_memory();
+        self.event_loop.create_time_event(&self.clock, 1, Procedure::ServerCron);
+        Ok(())
     }
 
     /// Takes the thresholds over from the configuration.

@@ -1,7 +1,8 @@
 //! Connections: taking them, reading commands, writing replies, closing (= networking.c).
 
-use super::client::{Class, Client, ClientId, ReplyMode};
+use super::client::{Access, Class, Client, ClientId, ReplyMode};
 use super::{Procedure, Server};
+use crate::acl;
 use crate::base::hash::hash;
 use crate::commands::Session;
 use crate::config::ClientOutputBufferLimits;
@@ -72,7 +73,7 @@ impl Server {
             let _ = transport.write(b"-ERR max number of clients reached\r\n");
             return;
         }
-        let open_to_all = self.config.protected_mode && self.config.requirepass.is_empty();
+        let open_to_all = self.config.protected_mode && self.users.default_user().needs_no_password();
         if open_to_all && transport.peer_ip().is_some_and(|ip| !ip.to_canonical().is_loopback()) {
             self.stats.rejected_connections += 1;
             let _ = transport.write(DENIED);
@@ -108,7 +109,9 @@ impl Server {
             pending_write: false,
             closing: false,
             close_after_reply: false,
-            authenticated: self.config.requirepass.is_empty(),
+            authenticated: self.default_user_is_open(),
+            user: acl::DEFAULT,
+            access: self.first_access(),
             waiting: None,
             write_offset: 0,
             is_subscriber: false,
@@ -204,7 +207,7 @@ impl Server {
         }
         let limits = RequestLimits {
             bulk_len_max: if client.is_master() { u64::MAX >> 1 } else { bulk_len_max },
-            authenticated: client.authenticated,
+            authenticated: client.access != Access::Login,
             big_arguments: !client.is_master(),
         };
         let mut batch = std::mem::take(&mut self.batch);

@@ -703,6 +703,7 @@ impl Server {
             client.session.from_master = true;
             client.session.db = db;
             client.authenticated = true;
+            client.access = super::client::Access::Everything;
             client.input = rest;
         }
         self.repl.link.client = Some(id);

@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::acl::check_user_line;
 use super::logging::{self, RAW, Role};
 use crate::base::process;
 use crate::config::{self, Config, Supervised, reason};
@@ -81,7 +82,8 @@ pub fn prepare(args: &[OsString]) -> Result<Config, ExitCode> {
         Wish::Sentinel => return Err(refuse("Sentinel mode is not part of this build.")),
     }
     let options = args.get(1..).unwrap_or_default();
-    let mut config = Config::load(options, &mut std::io::stdin().lock()).map_err(|error| refuse(&error.to_string()))?;
+    let mut config = Config::load(options, &mut std::io::stdin().lock(), check_user_line)
+        .map_err(|error| refuse(&error.to_string()))?;
     start_log(&config)?;
     if config.daemonize && supervision(&config) == Supervised::No {
         process::daemonize().map_err(|error| refuse(&format!("Can't go into the background: {error}")))?;

@@ -4,6 +4,7 @@
 //! Deliberately absent for now: PAUSE and UNPAUSE, UNBLOCK (nothing blocks yet), TRACKING and its kin.
 
 use super::connection::check_client_name;
+use crate::acl::UserId;
 use crate::commands::command::{Row, category, flag};
 use crate::commands::ctx::{integer, is_option};
 use crate::commands::{CommandError, error};
@@ -255,13 +256,14 @@ fn class_named(name: &[u8]) -> Result<Class, CommandError> {
 struct Victims<'a> {
     number: Option<u64>,
     class: Option<Class>,
+    user: Option<UserId>,
     address: Option<&'a [u8]>,
     local_address: Option<&'a [u8]>,
     spare_caller: bool,
 }
 
 impl<'a> Victims<'a> {
-    fn parse(argv: Argv<'a>) -> Result<Self, CommandError> {
+    fn parse(server: &Server, argv: Argv<'a>) -> Result<Self, CommandError> {
         let mut wanted = Victims { spare_caller: true, ..Victims::default() };
         for at in (2..argv.len()).step_by(2) {
             let Some(value) = argv.get(at + 1) else { return Err(error::SYNTAX) };
@@ -275,9 +277,9 @@ impl<'a> Victims<'a> {
                 option if is_option(option, "ADDR") => wanted.address = Some(value),
                 option if is_option(option, "LADDR") => wanted.local_address = Some(value),
                 option if is_option(option, "USER") => {
-                    if value != b"default" {
-                        return Err(CommandError::quoting("ERR No such user '", value, "'"));
-                    }
+                    let user = server.users.by_name(value);
+                    let unknown = || CommandError::quoting("ERR No such user '", value, "'");
+                    wanted.user = Some(user.ok_or_else(unknown)?);
                 }
                 option if is_option(option, "SKIPME") => {
                     wanted.spare_caller = match value {
@@ -296,6 +298,7 @@ impl<'a> Victims<'a> {
         !client.closing
             && self.number.is_none_or(|number| number == id.number)
             && self.class.is_none_or(|class| class == client.class())
+            && self.user.is_none_or(|user| user == client.user && !client.is_master())
             && self.address.is_none_or(|address| address == client.peer_name.as_bytes())
             && self.local_address.is_none_or(|address| address == client.local_name.as_bytes())
             && !(self.spare_caller && id == caller)
@@ -306,7 +309,7 @@ fn kill(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let old_form = argv.len() == 3;
     let wanted = match old_form {
         true => Victims { address: argv.get(2), ..Victims::default() },
-        false => Victims::parse(argv)?,
+        false => Victims::parse(server, argv)?,
     };
     let found = server.clients.iter().filter(|(other, client)| wanted.fit(id, *other, client));
     let victims: Vec<ClientId> = found.map(|(other, _)| other).take(if old_form { 1 } else { usize::MAX }).collect();
@@ -434,8 +437,9 @@ fn describe(server: &Server, caller: Option<(ClientId, Argv<'_>)>, id: ClientId,
     let _ = writeln!(
         text,
         "qbuf={input} qbuf-free={} argv-mem={argv_bytes} multi-mem={multi_bytes} rbs={output} rbp={pending} obl={pending} \
-         oll={blocks} omem={unsent} tot-mem={total} events={events} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+         oll={blocks} omem={unsent} tot-mem={total} events={events} cmd={command} user={} redir=-1 resp={} lib-name={} lib-ver={}",
         client.input.capacity() - input,
+        shown(server.user_name(client)),
         if client.reply.resp3 { 3 } else { 2 },
         shown(&client.library.0),
         shown(&client.library.1),

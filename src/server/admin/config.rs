@@ -91,6 +91,7 @@ fn resetstat(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
     server.keys.stats = Default::default();
     server.eviction.reset_stats();
     server.keys.reset_freed();
+    server.acl_log.denied = Default::default();
     if let Some(reply) = server.reply(id) {
         reply.ok();
     }
@@ -159,10 +160,7 @@ impl Server {
                 Ok(())
             }
             "requirepass" => {
-                // Without a password everybody is welcome; with a new one, whoever is in stays in.
-                if self.config.requirepass.is_empty() {
-                    self.clients.iter_mut().for_each(|(_, client)| client.authenticated = true);
-                }
+                self.update_default_user_password();
                 Ok(())
             }
             _ => Ok(()),
@@ -174,6 +172,9 @@ impl Server {
         let (sockets, directory) =
             (applied.changed.iter().any(|name| matches!(*name, "port" | "bind")), applied.changed.contains(&"dir"));
         self.config = *applied.before;
+        if applied.changed.contains(&"requirepass") {
+            self.update_default_user_password();
+        }
         logging::set_level(self.config.loglevel);
         if directory && let Err(error) = std::env::set_current_dir(&self.config.dir) {
             log::error!("Going back to the directory {}: {error}", self.config.dir.display());
@@ -203,7 +204,7 @@ fn rewrite(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
     if server.config.config_file.is_none() {
         return Err(CommandError::new("ERR The server is running without a config file"));
     }
-    rewrite_file(&server.config, false).map_err(|error| {
+    rewrite_file(server, false).map_err(|error| {
         log::warn!("CONFIG REWRITE failed: {error}");
         CommandError::new(format!("ERR Rewriting config file: {error}"))
     })?;
@@ -216,7 +217,13 @@ fn rewrite(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
 
 /// Writes the settings to the configuration file: it is the new one as a whole or the old one. `all`: also those that
 /// have their default value.
-pub fn rewrite_file(config: &Config, all: bool) -> Result<(), String> {
+pub fn rewrite_file(server: &mut Server, all: bool) -> Result<(), String> {
+    // Users stand in one of two files.
+    server.config.users = match server.config.aclfile {
+        None => server.users.lines().into_iter().map(|line| vec![line["user ".len()..].to_vec()]).collect(),
+        Some(_) => Vec::new(),
+    };
+    let config = &server.config;
     let Some(path) = &config.config_file else { return Err("The server is running without a config file".into()) };
     let write = || -> io::Result<()> {
         let mut old = match fs::read(path) {

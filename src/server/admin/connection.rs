@@ -4,7 +4,7 @@ use crate::commands::command::{Row, category, flag};
 use crate::commands::ctx::{integer, is_option};
 use crate::commands::{CommandError, error};
 use crate::resp::request::Argv;
-use crate::server::client::ReplyMode;
+use crate::server::client::{Access, ReplyMode};
 use crate::server::table::HouseFn;
 use crate::server::{ClientId, Server};
 
@@ -106,32 +106,18 @@ fn ping(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     Ok(())
 }
 
-/// Whether these are the name and the password of the default user.
-fn credentials_fit(server: &Server, user: &[u8], password: &[u8]) -> bool {
-    // Comparing every byte whatever the outcome tells nothing by the time it takes.
-    let wanted = &server.config.requirepass;
-    let differences = wanted.iter().zip(password).fold(0, |sum, (a, b)| sum | (a ^ b));
-    let fits = wanted.len() == password.len() && differences == 0;
-    user == b"default" && (wanted.is_empty() || fits)
-}
-
-const WRONG_PASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
-
 fn auth(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     if argv.len() > 3 {
         return Err(error::SYNTAX);
     }
-    if argv.len() == 2 && server.config.requirepass.is_empty() {
+    if argv.len() == 2 && server.users.default_user().needs_no_password() {
         return Err(CommandError::new(
             "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
         ));
     }
     let (user, password) = if argv.len() == 3 { (argv.at(1), argv.at(2)) } else { (b"default".as_slice(), argv.at(1)) };
-    if !credentials_fit(server, user, password) {
-        return Err(CommandError::new(WRONG_PASS));
-    }
+    server.log_in(id, argv.at(0), user, password)?;
     if let Some(client) = server.clients.get_mut(id) {
-        client.authenticated = true;
         client.reply.ok();
     }
     Ok(())
@@ -161,6 +147,7 @@ fn parse_hello(argv: Argv<'_>) -> Result<Hello<'_>, CommandError> {
             hello.credentials = Some((argv.at(at + 1), argv.at(at + 2)));
             at += 3;
         } else if is_option(argv.at(at), "SETNAME") && more >= 1 {
+            check_client_name(argv.at(at + 1))?;
             hello.name = Some(argv.at(at + 1));
             at += 2;
         } else {
@@ -181,22 +168,16 @@ pub fn check_client_name(name: &[u8]) -> Done {
 fn hello(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let asked = parse_hello(argv)?;
     if let Some((user, password)) = asked.credentials {
-        if !credentials_fit(server, user, password) {
-            return Err(CommandError::new(WRONG_PASS));
-        }
-        if let Some(client) = server.clients.get_mut(id) {
-            client.authenticated = true;
-        }
+        server.log_in(id, argv.at(0), user, password)?;
     }
     let role = if server.repl.is_replica() { "replica" } else { "master" };
     let Some(client) = server.clients.get_mut(id) else { return Ok(()) };
-    if !client.authenticated {
+    if client.access == Access::Login {
         return Err(CommandError::new(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
         ));
     }
     if let Some(name) = asked.name {
-        check_client_name(name)?;
         client.name = name.to_vec();
     }
     if let Some(version) = asked.protocol {
@@ -253,7 +234,7 @@ fn reset(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
     }
     server.unwatch_all(id);
     server.unsubscribe_all(id);
-    let no_password = server.config.requirepass.is_empty();
+    server.log_out(id);
     if let Some(client) = server.clients.get_mut(id) {
         client.multi = None;
         client.reply.resp3 = false;
@@ -262,7 +243,6 @@ fn reset(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
         client.reply_mode = ReplyMode::On;
         client.no_evict = false;
         client.no_touch = false;
-        client.authenticated = no_password;
         client.reply.status("RESET");
     }
     Ok(())

@@ -201,7 +201,7 @@ fn change_repl_id(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
 }
 
 fn config_rewrite_force_all(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
-    super::config::rewrite_file(&server.config, true)
+    super::config::rewrite_file(server, true)
         .map_err(|error| CommandError::new(format!("ERR CONFIG-REWRITE-FORCE-ALL failed: {error}")))?;
     answer(server, id, Reply::ok)
 }

@@ -1,5 +1,6 @@
 //! Commands about the house itself: connections, transactions, replication, snapshots, settings, introspection.
 
+pub mod acl;
 pub mod client;
 pub mod command;
 pub mod command_tips;
@@ -19,6 +20,7 @@ use crate::commands::Row;
 /// The rows of all house commands.
 pub fn all_rows() -> &'static [&'static [Row<HouseFn>]] {
     &[
+        acl::ROWS,
         client::ROWS,
         command::ROWS,
         config::ROWS,

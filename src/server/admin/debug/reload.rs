@@ -98,7 +98,7 @@ fn merge(server: &mut Server, staged: Staged) {
 pub fn restart(server: &mut Server, _id: ClientId, argv: Argv<'_>) -> Done {
     let delay = delay(argv)?;
     if server.config.config_file.is_some() {
-        super::super::config::rewrite_file(&server.config, false)
+        super::super::config::rewrite_file(server, false)
             .map_err(|error| CommandError::new(format!("ERR Rewriting config file: {error}")))?;
     }
     server.kill_snapshot_child();

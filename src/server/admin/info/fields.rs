@@ -197,10 +197,10 @@ pub const STATS: &[Field] = &[
     ("eventloop_duration_max_usec", |server| show(server.stats.eventloop_duration_max_us)),
     ("instantaneous_eventloop_cycles_per_sec", |server| show(server.stats.per_second(Measured::Cycles) as u64)),
     ("instantaneous_eventloop_duration_usec", turn_us),
-    ("acl_access_denied_auth", zero),
-    ("acl_access_denied_cmd", zero),
-    ("acl_access_denied_key", zero),
-    ("acl_access_denied_channel", zero),
+    ("acl_access_denied_auth", |server| show(server.acl_log.denied.logins)),
+    ("acl_access_denied_cmd", |server| show(server.acl_log.denied.commands)),
+    ("acl_access_denied_key", |server| show(server.acl_log.denied.keys)),
+    ("acl_access_denied_channel", |server| show(server.acl_log.denied.channels)),
 ];
 
 fn seconds(us: u64) -> String {
