@@ -270,7 +270,13 @@ fn what_config_rewrite_writes_can_be_started_from() {
 fn debug_needs_permission() {
     let (ours, stock) =
         [Kind::Ours, Kind::Stock].map(|kind| Server::start(kind, &["--enable-debug-command", "no"])).into();
-    assert_eq!(ours.cmd(&["DEBUG", "JMAP"]), stock.cmd(&["DEBUG", "JMAP"]));
+    let (mut us, mut them) = (ours.client(), stock.client());
+    for words in
+        ["DEBUG JMAP", "MULTI", "DEBUG SLEEP 0", "EXEC", "CONFIG SET requirepass x", "RESET", "DEBUG JMAP", "DEBUG"]
+    {
+        let words: Vec<&str> = words.split(' ').collect();
+        assert_eq!(us.cmd(&words), them.cmd(&words), "{words:?}");
+    }
     let local = Server::start(Kind::Ours, &["--enable-debug-command", "local"]);
     assert_eq!(local.cmd(&["DEBUG", "SLEEP", "0"]), Value::ok());
 }

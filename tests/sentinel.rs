@@ -24,12 +24,13 @@ struct Sentinel {
 impl Sentinel {
     /// Watches a master under the name `m`. `INFO-PERIOD` and `PUBLISH-PERIOD` only make the test shorter. (Sentinel asks
     /// a master it has just switched to after a second only: with less than that it would find it down again.)
-    fn start(master: u16) -> Sentinel {
+    fn start(master: u16, user: Option<&str>) -> Sentinel {
         let (dir, port) = (fresh_dir(), free_port());
+        let user = user.map(|user| format!("sentinel auth-user m {user}\n")).unwrap_or_default();
         let config = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor m 127.0.0.1 {master} 2\n\
              sentinel down-after-milliseconds m 2000\nsentinel failover-timeout m 2000\n\
-             sentinel auth-pass m \"{PASSWORD}\"\n",
+             sentinel auth-pass m \"{PASSWORD}\"\n{user}",
             dir.display()
         );
         let path = dir.join("sentinel.conf");
@@ -110,7 +111,8 @@ impl Cluster {
         for node in &nodes[1..] {
             talk(node.port()).good(&["REPLICAOF", "127.0.0.1", &port]);
         }
-        let sentinels = (0..3).map(|_| Sentinel::start(nodes[0].port())).collect();
+        let sentinels =
+            [None, Some("watcher"), Some("watcher")].map(|user| Sentinel::start(nodes[0].port(), user)).into();
         let cluster = Cluster { nodes, master: 0, sentinels, written: 0 };
         cluster.wait_healthy();
         cluster
@@ -186,7 +188,13 @@ impl Cluster {
 
 fn start_node(kind: Kind) -> Server {
     let dir = fresh_dir();
-    let config = format!("requirepass \"{PASSWORD}\"\nmasterauth \"{PASSWORD}\"\n");
+    // Two of the Sentinels, and the replicas, have users of their own, who may do no more than they must.
+    let config = format!(
+        "requirepass \"{PASSWORD}\"\nmasteruser copier\nmasterauth \"{PASSWORD}\"\n\
+         user copier on \">{PASSWORD}\" +psync +replconf +ping\n\
+         user watcher on \">{PASSWORD}\" allchannels +multi +slaveof +ping +exec +subscribe +config|rewrite +role +publish \
+         +info +client|setname +client|kill +@scripting\n"
+    );
     fs::write(dir.join("server.conf"), config).unwrap();
     Server::start_in(kind, &dir, &[])
 }

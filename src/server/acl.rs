@@ -299,6 +299,8 @@ impl Server {
     pub(super) fn may_access(&mut self, id: ClientId, index: usize, argv: Argv<'_>) -> Result<(), CommandError> {
         let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
         client.last_command = Some(index);
+        self.may_debug(id, index)?;
+        let Some(client) = self.clients.get(id) else { return Ok(()) };
         if client.access == Access::Login {
             // What belongs to logging in is free to all, whatever the rules of the default user say.
             return match self.table.commands[index].flags & flag::NO_AUTH {

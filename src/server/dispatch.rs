@@ -108,6 +108,9 @@ impl Server {
     }
 
     fn queue(&mut self, id: ClientId, index: usize, argv: Argv<'_>) {
+        if let Err(error) = self.may_debug(id, index) {
+            return self.reject(id, Some(index), error);
+        }
         let no_multi = self.table.commands[index].flags & flag::NO_MULTI != 0;
         if no_multi {
             return self.reject(id, Some(index), CommandError::new("ERR Command not allowed inside a transaction"));

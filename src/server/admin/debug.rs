@@ -138,9 +138,20 @@ const SUBCOMMANDS: &[Sub] = &[
     ("STRUCTSIZE", 0, 0, inspect::structsize),
 ];
 
+impl Server {
+    /// Refuses DEBUG to who may not use it, whoever it is; about other commands it has nothing to say.
+    pub fn may_debug(&self, id: ClientId, index: usize) -> Done {
+        let command = &self.table.commands[index];
+        let is_debug = command.flags & flag::ADMIN != 0 && command.name == "debug";
+        match is_debug && !self.config.enable_debug_command.permits(self.is_local(id)) {
+            true => Err(CommandError::new(DENIED)),
+            false => Ok(()),
+        }
+    }
+}
+
 fn debug(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
-    let is_local = server.is_local(id);
-    if !server.config.enable_debug_command.permits(is_local) {
+    if !server.config.enable_debug_command.permits(server.is_local(id)) {
         return Err(CommandError::new(DENIED));
     }
     let arguments = argv.len() - 2;
