@@ -25,7 +25,7 @@ pub use args::{StartError, UserCheck};
 pub use help::{COMPATIBLE_VERSION, usage, version};
 pub use parse::{quote, split_args};
 pub use special::reason;
-pub use table::{DIRECTIVES, Directive};
+pub use table::{DIRECTIVES, Directive, is_sensitive};
 pub use values::*;
 
 /// Declares the fields and, beside each, its default: the two can then not drift apart.

@@ -425,6 +425,11 @@ pub fn find(name: &[u8]) -> Option<(&'static Directive, &'static str)> {
     })
 }
 
+/// Whether the directive of this name holds what must not show up in logs.
+pub fn is_sensitive(name: &[u8]) -> bool {
+    find(name).is_some_and(|(directive, _)| directive.has(SENSITIVE))
+}
+
 impl Directive {
     pub fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0

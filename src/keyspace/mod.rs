@@ -60,6 +60,15 @@ pub struct KeyspaceStats {
 /// Who watches a key: the number of a client.
 pub type WatcherId = u64;
 
+/// What changed, for those who keep copies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Modified {
+    /// The key of this name, in some database.
+    Key(Vec<u8>),
+    /// All keys of a database, or of all.
+    All,
+}
+
 /// All databases.
 pub struct Keyspace {
     dbs: Vec<Db>,
@@ -77,10 +86,13 @@ pub struct Keyspace {
     watched: HashMap<(usize, Vec<u8>), Vec<WatcherId>>,
     /// Who waits for which keys.
     pub waits: Waits,
-    /// Somebody watches a key or waits for one.
+    /// Somebody watches a key, waits for one, or keeps copies.
     is_heeded: bool,
     /// A watched key has changed, or a key that somebody waits for is ready. Whoever attends to that takes it back.
     pub has_news: bool,
+    tracked: bool,
+    /// While keys are tracked: those that changed since this was last emptied, whatever their database.
+    pub modified: Vec<Modified>,
     /// Counters.
     pub stats: KeyspaceStats,
     /// Up to where collections stay packed.
@@ -115,6 +127,8 @@ impl Keyspace {
             waits: Waits::new(databases.max(1)),
             is_heeded: false,
             has_news: false,
+            tracked: false,
+            modified: Vec::new(),
             stats: KeyspaceStats::default(),
             limits: CollectionLimits::default(),
             rng,
@@ -363,6 +377,7 @@ impl Keyspace {
             None => 0..self.dbs.len(),
         };
         let mut removed = 0;
+        self.note_flushed();
         for index in range {
             let concerned = self.concerned(index, None);
             self.tell_concerned(index, concerned);
@@ -388,6 +403,7 @@ impl Keyspace {
 
     /// Replaces all databases, as a finished load does; the memory of the old ones is freed by and by.
     pub fn replace_dbs(&mut self, dbs: Vec<Db>) {
+        self.note_flushed();
         for index in 0..self.dbs.len() {
             let concerned = self.concerned(index, dbs.get(index));
             self.tell_concerned(index, concerned);
@@ -434,6 +450,21 @@ impl Keyspace {
         }
     }
 
+    fn note_flushed(&mut self) {
+        if self.tracked {
+            self.modified.push(Modified::All);
+        }
+    }
+
+    /// Says whether `modified` is to be kept.
+    pub fn set_tracked(&mut self, tracked: bool) {
+        self.tracked = tracked;
+        self.note_heed();
+        if !tracked {
+            self.modified.clear();
+        }
+    }
+
     /// Notes that a key of the selected database may have what somebody waits for. Only a stream must say so itself,
     /// when it gets an entry or loses a group: lists and sorted sets are waited for only while they are not there, and
     /// then any change will do.
@@ -451,6 +482,9 @@ impl Keyspace {
         }
         if !self.waits.is_empty() && self.kind_at(db, key) != Some(WaitKind::Stream) {
             self.has_news |= self.waits.signal(db, key);
+        }
+        if self.tracked {
+            self.modified.push(Modified::Key(key.to_vec()));
         }
     }
 
@@ -503,7 +537,7 @@ impl Keyspace {
     }
 
     fn note_heed(&mut self) {
-        self.is_heeded = !self.watched.is_empty() || !self.waits.is_empty();
+        self.is_heeded = self.tracked || !self.watched.is_empty() || !self.waits.is_empty();
     }
 
     /// Puts a client at the end of the queues of keys of a database.

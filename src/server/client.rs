@@ -1,6 +1,7 @@
 //! A connected client: its connection, its session, what it sent and what it is to be sent (= struct client).
 
 use super::blocked::Waiting;
+use super::tracking::ClientTracking;
 use crate::acl::UserId;
 use crate::commands::Session;
 use crate::reactor::{FileId, Transport};
@@ -115,6 +116,10 @@ pub struct Client {
     pub write_offset: u64,
     /// It listens to some channel or pattern.
     pub is_subscriber: bool,
+    /// It is shown all commands.
+    pub is_monitor: bool,
+    /// It wants to be told when keys become stale.
+    pub tracking: Option<Box<ClientTracking>>,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// Where in its output begins what the command that runs writes in vain.

@@ -32,7 +32,9 @@ impl Server {
             self.keys.expire_policy = crate::keyspace::ExpirePolicy::Delete;
             let start_us = self.clock.monotonic_us();
             self.keys.active_expire_cycle(&self.clock, budget_us);
-            self.stats.expire_cycle_us += self.clock.monotonic_us() - start_us;
+            let took_us = self.clock.monotonic_us() - start_us;
+            self.stats.expire_cycle_us += took_us;
+            self.note_latency("expire-cycle", took_us);
             self.propagate_expired();
         }
         self.reap_child();
@@ -59,6 +61,7 @@ impl Server {
     fn each_second(&mut self) {
         self.clients_cron();
         self.replication_cron();
+        self.forget_untracked();
         self.event_loop_ticks();
     }
 
@@ -83,6 +86,7 @@ impl Server {
             .filter(|(_, client)| {
                 timeout_ms > 0
                     && client.replica.is_none()
+                    && !client.is_monitor
                     && !client.is_master()
                     && client.waiting.is_none()
                     && !client.is_subscriber

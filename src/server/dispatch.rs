@@ -83,6 +83,9 @@ impl Server {
     /// execute is over.
     fn reject(&mut self, id: ClientId, index: Option<usize>, error: CommandError) {
         let mut text = error.0;
+        if self.tracking.is_on() {
+            self.forget_caching(id);
+        }
         if let Some(index) = index {
             let command = &mut self.table.commands[index];
             command.stats.rejected += 1;
@@ -191,7 +194,7 @@ impl Server {
         if command.flags & flag::NO_ASYNC_LOADING != 0 && self.repl.link.loads_beside_data() {
             return Err(CommandError::new("LOADING Redis is loading the dataset in memory"));
         }
-        let is_replica = self.clients.get(id).is_some_and(|client| client.replica.is_some());
+        let is_replica = self.clients.get(id).is_some_and(|client| client.replica.is_some() || client.is_monitor);
         let touches_keys = command.flags & (flag::WRITE | flag::READONLY) != 0;
         if is_replica && (touches_keys || argv.at(0).eq_ignore_ascii_case(b"exec")) {
             return Err(CommandError::new("ERR Replica can't interact with the keyspace"));
@@ -248,7 +251,8 @@ impl Server {
             && self.loading.is_none()
             && self.disk_error().is_none()
             && self.pauses.in_force().is_none()
-            && !self.lacks_good_replicas();
+            && !self.lacks_good_replicas()
+            && self.monitors.is_empty();
         self.alert = !self.calm || self.config.maxmemory > 0;
     }
 
@@ -259,10 +263,15 @@ impl Server {
         self.keys.expire_policy = self.expire_policy(id);
         let result = self.execute(id, index, argv);
         let command = &mut self.table.commands[index];
+        let took = ticks().wrapping_sub(start);
         command.stats.calls += 1;
-        command.stats.ticks += ticks().wrapping_sub(start);
+        command.stats.ticks += took;
+        match &mut command.latency {
+            Some(histogram) => histogram.record(took),
+            None => self.begin_histogram(index, took),
+        }
         if let Err(error) = result {
-            command.stats.failed += 1;
+            self.table.commands[index].stats.failed += 1;
             self.stats.note_error(&error.0);
             if let Some(client) = self.clients.get_mut(id) {
                 client.reply.error(&error.0);
@@ -278,6 +287,9 @@ impl Server {
         }
         if self.keys.has_news {
             self.tell_news();
+        }
+        if took >= self.notice_ticks {
+            self.notice(id, index, argv, took);
         }
     }
 

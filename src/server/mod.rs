@@ -1,7 +1,9 @@
 //! The house: the state of the server, its loop, and the one list of procedures that events may start (= server.c).
 //!
 //! `Server` owns siblings and lends them side by side. Each file here adds one concern as methods: `networking`
-//! (connections), `dispatch` (commands), `acl` (who may run them), `blocked`, `blocked_keys` and `pause` (commands that wait), `pubsub` (messages), `snapshot` (the
+//! (connections), `dispatch` (commands), `acl` (who may run them), `blocked`, `blocked_keys` and `pause` (commands that
+//! wait), `pubsub` (messages), `monitor`, `tracking` and `notice` (who looks on), `slowlog`, `latency` and `histogram`
+//! (what takes long), `snapshot` (the
 //! child that saves) and `child` (where children come from), `loading`, `repl_master` and `repl_replica` (the two ends of
 //! replication; `repl_check`, `repl_errors`, `repl_memory` and `repl_safety` guard them), `failover` (a planned change of
 //! master), `cron` (time), `admin/` (commands about the house).
@@ -16,10 +18,14 @@ pub mod cron;
 pub mod dispatch;
 pub mod evict;
 pub mod failover;
+pub mod histogram;
+pub mod latency;
 pub mod listen;
 pub mod loading;
 pub mod logging;
+pub mod monitor;
 pub mod networking;
+pub mod notice;
 pub mod pause;
 pub mod pubsub;
 pub mod repl_check;
@@ -29,10 +35,12 @@ pub mod repl_memory;
 pub mod repl_replica;
 pub mod repl_safety;
 pub mod shutdown;
+pub mod slowlog;
 pub mod snapshot;
 pub mod startup;
 pub mod stats;
 pub mod table;
+pub mod tracking;
 
 pub use crate::base::clock::ticks;
 pub use client::{Client, ClientId, Clients};
@@ -161,6 +169,16 @@ pub struct Server {
     pub repl: Repl,
     /// Who listens to which channel.
     pub pubsub: PubSub<ClientId>,
+    /// Who is shown all commands.
+    pub monitors: Vec<ClientId>,
+    /// Who keeps copies of which keys.
+    pub tracking: tracking::Tracking,
+    /// The commands that took long.
+    pub slowlog: slowlog::SlowLog,
+    /// The events that took long.
+    pub latency: latency::Latency,
+    /// A command that took so many processor ticks or more is looked at once it has run.
+    notice_ticks: u64,
     /// Messages to the client whose command runs: they come after its reply.
     own_messages: Vec<u8>,
     /// Something is to be done once the command that runs is answered.
@@ -251,6 +269,11 @@ impl Server {
             stats: Stats::default(),
             repl,
             pubsub: PubSub::default(),
+            monitors: Vec::new(),
+            tracking: tracking::Tracking::default(),
+            slowlog: slowlog::SlowLog::default(),
+            latency: latency::Latency::default(),
+            notice_ticks: u64::MAX,
             own_messages: Vec::new(),
             has_aftermath: false,
             snapshot: Snapshot::new(now / 1000),
@@ -431,6 +454,9 @@ impl Server {
             self.freeing = true;
             self.event_loop.create_time_event(&self.clock, 0, Procedure::FreeRetired);
         }
+        if self.tracking.is_on() {
+            self.broadcast_invalidations();
+        }
         self.start_waiting_sync();
         self.feed_replicas();
         self.handle_clients_with_pending_writes();
@@ -442,6 +468,7 @@ impl Server {
         if let Clock::System = self.clock {
             self.turn_ticks = (TURN_US * self.ticks_per_us) as u64;
         }
+        self.update_notice();
     }
 
     /// Microseconds that so many processor ticks took.

@@ -115,6 +115,8 @@ impl Server {
             waiting: None,
             write_offset: 0,
             is_subscriber: false,
+            is_monitor: false,
+            tracking: None,
             reply_mode: ReplyMode::On,
             muted_from: None,
             name: Vec::new(),
@@ -154,6 +156,8 @@ impl Server {
             self.unwatch_all(id);
             self.unsubscribe_all(id);
             self.end_wait(id);
+            self.stop_monitoring(id);
+            self.disable_tracking(id);
             let Some(mut client) = self.clients.remove(id) else { continue };
             if self.snapshot.child.is_some() {
                 client.transport.shutdown();

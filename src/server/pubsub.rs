@@ -155,18 +155,27 @@ impl Server {
 
     /// Appends a message to a client's output. The caller gets its own after the reply to its command.
     fn push_message(&mut self, caller: ClientId, id: ClientId, encoded: &[u8]) {
+        self.push_with(Some(caller), id, |out, resp3| append(out, encoded, resp3));
+    }
+
+    /// Appends to a client's output what is no reply. The client whose command runs gets it after its reply.
+    pub(super) fn push_bytes(&mut self, caller: Option<ClientId>, id: ClientId, bytes: &[u8]) {
+        self.push_with(caller, id, |out, _| out.extend_from_slice(bytes));
+    }
+
+    fn push_with(&mut self, caller: Option<ClientId>, id: ClientId, push: impl FnOnce(&mut Vec<u8>, bool)) {
         let Some(client) = self.clients.get_mut(id) else { return };
         if client.closing || client.close_after_reply || client.is_master() {
             return;
         }
-        if id == caller {
+        if caller == Some(id) {
             self.has_aftermath = true;
-            return append(&mut self.own_messages, encoded, client.reply.resp3);
+            return push(&mut self.own_messages, client.reply.resp3);
         }
         if client.reply.out.capacity() == 0 {
             client.reply.out = self.spare_outputs.pop().unwrap_or_default();
         }
-        append(&mut client.reply.out, encoded, client.reply.resp3);
+        push(&mut client.reply.out, client.reply.resp3);
         self.after_commands(id);
     }
 

@@ -195,6 +195,7 @@ impl Server {
             Fork::Parent(pid) => {
                 self.stats.latest_fork_us = self.clock.monotonic_us() - start;
                 self.stats.total_forks += 1;
+                self.note_latency("fork", self.stats.latest_fork_us);
                 drop(info_in);
                 let data = data.map(|(end, _)| Transport::Pipe(end));
                 self.adopt_child(pid, target, Transport::Pipe(info_out), data, file)

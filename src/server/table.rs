@@ -1,5 +1,6 @@
 //! The command table: all rows joined, found by name in one probe (= server.commands).
 
+use super::histogram::Histogram;
 use super::{ClientId, Server};
 use crate::commands::command::{DataFn, KeySpec, Row};
 use crate::commands::{self, CommandError};
@@ -76,6 +77,8 @@ pub struct Command {
     pub first_key: usize,
     /// What has been measured.
     pub stats: CommandStats,
+    /// How long its calls took; none before the first, and none while that is not measured.
+    pub latency: Option<Box<Histogram>>,
 }
 
 /// All commands.
@@ -83,6 +86,8 @@ pub struct CommandTable {
     /// Containers and subcommands included.
     pub commands: Vec<Command>,
     slots: Vec<Slot>,
+    /// The histograms of commands, each with its index, while they are not measured.
+    parked: Vec<(usize, Box<Histogram>)>,
 }
 
 const SLOTS: usize = 1024;
@@ -128,7 +133,7 @@ fn slot_of(look: (u64, u64)) -> usize {
 impl CommandTable {
     /// The table of everything this server can do.
     pub fn new() -> Self {
-        let mut table = CommandTable { commands: Vec::new(), slots: vec![NO_COMMAND; SLOTS] };
+        let mut table = CommandTable { commands: Vec::new(), slots: vec![NO_COMMAND; SLOTS], parked: Vec::new() };
         for rows in commands::all_rows() {
             for row in *rows {
                 table.add(row, None, Run::Data);
@@ -168,6 +173,7 @@ impl CommandTable {
             is_subcommand: container.is_some(),
             first_key,
             stats: CommandStats::default(),
+            latency: None,
             called: name.clone(),
             name: name.clone(),
         });
@@ -260,6 +266,26 @@ impl CommandTable {
     pub fn reset_stats(&mut self) {
         for command in &mut self.commands {
             command.stats = CommandStats::default();
+            command.latency = None;
+        }
+        self.parked.clear();
+    }
+
+    /// How long the calls of a command took, if any was measured.
+    pub fn histogram(&self, index: usize) -> Option<&Histogram> {
+        let parked = || self.parked.iter().find(|(parked, _)| *parked == index).map(|(_, histogram)| histogram);
+        self.commands[index].latency.as_ref().or_else(parked).map(Box::as_ref)
+    }
+
+    /// Begins or ends the measuring of all commands; what was measured is kept.
+    pub fn measure_latency(&mut self, on: bool) {
+        if on {
+            for (index, histogram) in std::mem::take(&mut self.parked) {
+                self.commands[index].latency = Some(histogram);
+            }
+        } else {
+            let taken = self.commands.iter_mut().map(|command| command.latency.take()).enumerate();
+            self.parked.extend(taken.filter_map(|(index, histogram)| Some((index, histogram?))));
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod client;
 mod dataset;
+mod play;
 mod proxy;
 mod server;
 
@@ -12,6 +13,8 @@ mod server;
 pub use client::{Client, Value, encode};
 #[allow(unused_imports)]
 pub use dataset::{Dice, assert_same_data, difference, fill, keys_of, random_writes};
+#[allow(unused_imports)]
+pub use play::{assert_same_play, play};
 #[allow(unused_imports)]
 pub use proxy::{Proxy, Stage};
 #[allow(unused_imports)]

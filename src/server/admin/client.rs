@@ -1,7 +1,9 @@
 //! CLIENT: what the server knows of its connections, and what they may ask for themselves (= the CLIENT part of
 //! networking.c).
 //!
-//! Deliberately absent for now: PAUSE and UNPAUSE, UNBLOCK (nothing blocks yet), TRACKING and its kin.
+//! PAUSE and UNPAUSE live with the pauses.
+
+mod tracking;
 
 use super::connection::check_client_name;
 use crate::acl::UserId;
@@ -55,8 +57,9 @@ pub const ROWS: &[Row<HouseFn>] = &[Row {
     summary: "Groups the commands about client connections",
     run: None,
     subcommands: &[
+        sub("caching", 3, OWN, "6.0.0", "Says whether the next command's keys are tracked", tracking::caching),
         sub("getname", 2, OWN, "2.6.9", "Tells the name of this connection", getname),
-        sub("getredir", 2, OWN, "6.0.0", "Tells which client gets the invalidations of this one", getredir),
+        sub("getredir", 2, OWN, "6.0.0", "Tells which client gets the invalidations of this one", tracking::getredir),
         sub("help", 2, HELPING, "5.0.0", "Lists the subcommands", help),
         sub("id", 2, OWN, "5.0.0", "Tells the number of this connection", client_id),
         sub("info", 2, OWN, "6.2.0", "Describes this connection", info),
@@ -68,13 +71,18 @@ pub const ROWS: &[Row<HouseFn>] = &[Row {
         sub("reply", 3, OWN, "3.2.0", "Says whether commands are to be answered", reply),
         sub("setinfo", 4, OWN, "7.2.0", "Notes the library behind this connection", setinfo),
         sub("setname", 3, OWN, "2.6.9", "Names this connection", setname),
+        sub("tracking", -3, OWN, "6.0.0", "Says whether to be told when keys become stale", tracking::tracking),
+        sub("trackinginfo", 2, OWN, "6.2.0", "Tells how this connection tracks keys", tracking::trackinginfo),
         sub("unblock", -3, OTHERS, "5.0.0", "Ends the wait of a connection", unblock),
         sub("unpause", 2, OTHERS, "6.2.0", "Ends a pause", Server::client_unpause),
     ],
 }];
 
-const HELP: [&str; 39] = [
+const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CACHING (YES|NO)",
+    "    Say whether the keys that the next command reads are tracked, or not, where tracking",
+    "    was begun with OPTIN, or with OPTOUT.",
     "GETREDIR",
     "    Tell which client gets the invalidation messages of this one.",
     "GETNAME",
@@ -103,6 +111,11 @@ const HELP: [&str; 39] = [
     "    Note the library behind this connection.",
     "SETNAME <name>",
     "    Name this connection.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Say whether to be told when keys become stale that this connection has read.",
+    "TRACKINGINFO",
+    "    Tell how this connection tracks keys.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",
     "    End the wait of a connection, as if its time were up or by an error.",
     "UNPAUSE",
@@ -116,10 +129,7 @@ const HELP: [&str; 39] = [
 ];
 
 fn help(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
-    if let Some(reply) = server.reply(id) {
-        reply.array(HELP.len());
-        HELP.iter().for_each(|line| reply.status(line));
-    }
+    super::reply_help(server, id, HELP);
     Ok(())
 }
 
@@ -173,13 +183,6 @@ fn unblock(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let unblocked = found.is_some_and(|other| server.unblock_client(other, with_error));
     if let Some(reply) = server.reply(id) {
         reply.int(i64::from(unblocked));
-    }
-    Ok(())
-}
-
-fn getredir(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
-    if let Some(reply) = server.reply(id) {
-        reply.int(-1);
     }
     Ok(())
 }
@@ -370,13 +373,17 @@ fn list(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 }
 
 fn flags_of(client: &Client) -> String {
-    let replica = client.replica.is_some();
+    let tracking = client.tracking.as_deref();
     let letters = [
-        (replica, 'S'),
+        (client.is_monitor, 'O'),
+        (client.replica.is_some(), 'S'),
         (client.is_master(), 'M'),
         (client.is_subscriber, 'P'),
         (client.multi.is_some(), 'x'),
         (client.waiting.is_some(), 'b'),
+        (tracking.is_some(), 't'),
+        (tracking.is_some_and(|tracking| tracking.is_redirect_broken), 'R'),
+        (tracking.is_some_and(|tracking| tracking.is_broadcast), 'B'),
         (client.watch_touched, 'd'),
         (client.close_after_reply, 'c'),
         (client.closing, 'A'),
@@ -437,9 +444,10 @@ fn describe(server: &Server, caller: Option<(ClientId, Argv<'_>)>, id: ClientId,
     let _ = writeln!(
         text,
         "qbuf={input} qbuf-free={} argv-mem={argv_bytes} multi-mem={multi_bytes} rbs={output} rbp={pending} obl={pending} \
-         oll={blocks} omem={unsent} tot-mem={total} events={events} cmd={command} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+         oll={blocks} omem={unsent} tot-mem={total} events={events} cmd={command} user={} redir={} resp={} lib-name={} lib-ver={}",
         client.input.capacity() - input,
         shown(server.user_name(client)),
+        tracking::redirect_of(client.tracking.as_deref()),
         if client.reply.resp3 { 3 } else { 2 },
         shown(&client.library.0),
         shown(&client.library.1),

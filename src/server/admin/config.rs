@@ -134,6 +134,7 @@ impl Server {
         }
         self.apply_limits();
         self.follow_maxmemory();
+        self.follow_measuring();
         self.refresh_good_replicas();
         self.update_calm();
         outcome

@@ -235,6 +235,8 @@ fn reset(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
     server.unwatch_all(id);
     server.unsubscribe_all(id);
     server.log_out(id);
+    server.stop_monitoring(id);
+    server.disable_tracking(id);
     if let Some(client) = server.clients.get_mut(id) {
         client.multi = None;
         client.reply.resp3 = false;

@@ -74,6 +74,18 @@ pub const ROWS: &[Row<HouseFn>] = &[
         subcommands: &[],
     },
     Row {
+        name: "monitor",
+        arity: 1,
+        flags: flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE,
+        categories: 0,
+        keys: &[],
+        group: "server",
+        since: "1.0.0",
+        summary: "Shows every command that the server runs, as it runs.",
+        run: Some(Server::monitor_command),
+        subcommands: &[],
+    },
+    Row {
         name: "replicaof",
         arity: 3,
         flags: flag::ADMIN | flag::NOSCRIPT | flag::STALE | flag::NO_ASYNC_LOADING,

@@ -65,7 +65,7 @@ const SECTIONS: &[Section] = &[
     section("Modules", &[]),
     on_demand("Commandstats", &[Part::Text(command_stats)]),
     section("Errorstats", &[Part::Text(error_stats)]),
-    on_demand("Latencystats", &[]),
+    on_demand("Latencystats", &[Part::Text(super::latency::write_info)]),
     section("Cluster", &[Part::Fields(&[("cluster_enabled", |_| "0".into())])]),
     section("Keyspace", &[Part::Text(keyspace)]),
 ];

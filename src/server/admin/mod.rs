@@ -9,9 +9,11 @@ pub mod connection;
 pub mod debug;
 pub mod house;
 pub mod info;
+pub mod latency;
 pub mod memory;
 pub mod pubsub;
 pub mod role;
+pub mod slowlog;
 
 use super::table::HouseFn;
 use super::{ClientId, Server};
@@ -28,9 +30,11 @@ pub fn all_rows() -> &'static [&'static [Row<HouseFn>]] {
         debug::ROWS,
         house::ROWS,
         info::ROWS,
+        latency::ROWS,
         memory::ROWS,
         pubsub::ROWS,
         role::ROWS,
+        slowlog::ROWS,
     ]
 }
 
