@@ -10,18 +10,31 @@ use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
 use tikv_jemalloc_ctl::{arenas, epoch, raw, stats, version};
 
 thread_local! {
-    /// Where jemalloc counts what this thread has taken and given back.
-    static COUNTERS: Option<(ThreadLocal<u64>, ThreadLocal<u64>)> =
-        allocatedp::read().ok().zip(deallocatedp::read().ok());
+    static METER: Meter = Meter::of_this_thread();
 }
 
-/// Bytes the calling thread has allocated and not freed. Two loads: cheap enough to ask for each command.
-#[inline]
+/// Where jemalloc counts what a thread has taken and given back.
+pub struct Meter(Option<(ThreadLocal<u64>, ThreadLocal<u64>)>);
+
+impl Meter {
+    /// That of the calling thread.
+    pub fn of_this_thread() -> Meter {
+        Meter(allocatedp::read().ok().zip(deallocatedp::read().ok()))
+    }
+
+    /// Bytes the thread has allocated and not freed. A few loads: cheap enough to ask for each command.
+    #[inline]
+    pub fn used_memory(&self) -> usize {
+        match &self.0 {
+            Some((taken, given)) => taken.get().saturating_sub(given.get()) as usize,
+            None => 0,
+        }
+    }
+}
+
+/// Bytes the calling thread has allocated and not freed.
 pub fn used_memory() -> usize {
-    COUNTERS.with(|counters| match counters {
-        Some((taken, given)) => taken.get().saturating_sub(given.get()) as usize,
-        None => 0,
-    })
+    METER.with(Meter::used_memory)
 }
 
 /// The allocator's own books, in bytes.
@@ -46,6 +59,23 @@ pub fn allocator_stats() -> AllocatorStats {
         })
     };
     read().unwrap_or_default()
+}
+
+/// Bytes that an allocation of this size takes: the allocator has four sizes for each doubling, and steps of 16 below.
+pub fn size_class(bytes: usize) -> usize {
+    match bytes {
+        0..=8 => 8,
+        9..=128 => bytes.next_multiple_of(16),
+        _ => bytes.next_multiple_of(1 << ((bytes - 1).ilog2() - 2)),
+    }
+}
+
+/// The allocator's report of itself.
+pub fn allocator_report() -> Vec<u8> {
+    let mut text = Vec::new();
+    // Writing into memory cannot fail.
+    let _ = tikv_jemalloc_ctl::stats_print::stats_print(&mut text, Default::default());
+    text
 }
 
 /// The allocator's name and version as INFO's `mem_allocator` has them.
@@ -83,6 +113,22 @@ mod tests {
         assert!((before + (10 << 20)..before + (12 << 20)).contains(&with), "{before} {with}");
         drop(block);
         assert!(used_memory() < before + (1 << 20));
+    }
+
+    #[test]
+    fn the_size_of_an_allocation_is_known_beforehand() {
+        for bytes in (1..3000).chain([4096, 4097, 20_000, 20_481, 1 << 20, (1 << 20) + 1]) {
+            let before = used_memory();
+            let block = Vec::<u8>::with_capacity(bytes);
+            let taken = used_memory() - before;
+            assert_eq!((block.capacity(), taken), (bytes, size_class(bytes)));
+        }
+    }
+
+    #[test]
+    fn the_allocator_reports() {
+        let text = String::from_utf8_lossy(&allocator_report()).into_owned();
+        assert!(text.starts_with("___ Begin jemalloc statistics ___") && text.contains("Allocated: "), "{text}");
     }
 
     #[test]

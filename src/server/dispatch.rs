@@ -142,7 +142,8 @@ impl Server {
             self.may_access(id, index, argv)?;
             return self.may_run_on_alert(id, index, argv);
         }
-        if !self.alert && client.replica.is_none() && !client.is_subscriber {
+        let is_plain = client.replica.is_none() && !client.is_subscriber;
+        if is_plain && (!self.alert || self.calm && self.eviction.has_room()) {
             return Ok(());
         }
         self.may_run_on_alert(id, index, argv)

@@ -23,8 +23,10 @@ use crate::resp::reply::encode_command;
 const STEP: usize = 16;
 
 /// What has become of the attempts to stay within `maxmemory`.
-#[derive(Debug, Default)]
 pub struct Eviction {
+    meter: memory::Meter,
+    /// `maxmemory`.
+    limit: usize,
     /// Whether memory was short when the last command began, and nothing could be done. Scripts go by this.
     pub out_of_memory: bool,
     /// The loop comes back to evict more.
@@ -36,6 +38,26 @@ pub struct Eviction {
 }
 
 impl Eviction {
+    /// No limit yet. What counts is the memory of the calling thread.
+    pub fn of_this_thread() -> Self {
+        Eviction {
+            meter: memory::Meter::of_this_thread(),
+            limit: 0,
+            out_of_memory: false,
+            scheduled: false,
+            exceeded_since_us: None,
+            exceeded_us: 0,
+        }
+    }
+
+    /// Whether memory is within its limit before a command runs.
+    #[inline]
+    pub(super) fn has_room(&mut self) -> bool {
+        let has_room = self.meter.used_memory() <= self.limit;
+        self.out_of_memory &= !has_room;
+        has_room
+    }
+
     /// How long memory has been over its limit: in all, and without a break until now, in microseconds.
     pub fn exceeded(&self, now_us: u64) -> (u64, u64) {
         let current = self.exceeded_since_us.map_or(0, |since| now_us.saturating_sub(since));
@@ -63,7 +85,7 @@ enum Outcome {
 impl Server {
     /// Keeps to `maxmemory` before a command runs; an error if memory is short and the command would take more.
     pub(super) fn check_memory(&mut self, id: ClientId, index: usize) -> Result<(), CommandError> {
-        let short = memory::used_memory() as u64 > self.config.maxmemory && self.perform_evictions() == Outcome::Failed;
+        let short = !self.eviction.has_room() && self.perform_evictions() == Outcome::Failed;
         self.eviction.out_of_memory = short;
         if short && self.takes_memory(id, index) { Err(OOM) } else { Ok(()) }
     }
@@ -186,6 +208,7 @@ impl Server {
 
     /// Follows a change of `maxmemory` or its policy.
     pub fn follow_maxmemory(&mut self) {
+        self.eviction.limit = self.config.maxmemory as usize;
         self.keys.access.lfu = is_lfu(self.config.maxmemory_policy);
         self.keys.access.log_factor = self.config.lfu_log_factor;
         self.keys.access.decay_minutes = self.config.lfu_decay_time;
@@ -229,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_time_over_the_limit_adds_up() {
-        let mut eviction = Eviction { exceeded_since_us: Some(100), exceeded_us: 7, ..Eviction::default() };
+        let mut eviction = Eviction { exceeded_since_us: Some(100), exceeded_us: 7, ..Eviction::of_this_thread() };
         assert_eq!(eviction.exceeded(150), (57, 50));
         eviction.reset_stats();
         assert_eq!(eviction.exceeded(150), (0, 0));

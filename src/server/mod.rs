@@ -283,7 +283,7 @@ impl Server {
             loading: None,
             calm: true,
             alert: false,
-            eviction: evict::Eviction::default(),
+            eviction: evict::Eviction::of_this_thread(),
             exec_depth: 0,
             transaction: repl_master::Outbox::default(),
             reply_start: 0,

@@ -234,7 +234,7 @@ impl Server {
     }
 
     /// The memory in use, in bytes; 0 in a simulation, where nothing may differ from run to run.
-    pub(super) fn used_memory(&self) -> usize {
+    pub fn used_memory(&self) -> usize {
         match self.clock {
             Clock::System => memory::used_memory(),
             Clock::Simulated(_) => 0,

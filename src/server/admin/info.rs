@@ -109,6 +109,8 @@ fn text(server: &Server, asked: &[&[u8]]) -> String {
 
 fn info(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Result<(), CommandError> {
     let asked: Vec<&[u8]> = argv.iter().skip(1).collect();
+    // Cron has not seen every peak.
+    server.stats.peak_memory = server.stats.peak_memory.max(server.used_memory());
     let text = text(server, &asked);
     if let Some(reply) = server.reply(id) {
         reply.verbatim("txt", text.as_bytes());

@@ -1,7 +1,6 @@
 //! MEMORY, and the memory section of INFO (= the second half of object.c).
-//!
-//! Deliberately absent: the doctor's long list of ailments (most are those of an allocator's neighbours we do not have),
-//! and MALLOC-STATS, whose text is of use to nobody but the allocator's authors.
+
+mod doctor;
 
 use super::info::Line;
 use crate::base::{memory, process};
@@ -16,6 +15,8 @@ use crate::types::entry::Entry;
 
 type Done = Result<(), CommandError>;
 
+/// A key's share of its table: a slot of eight bytes, and of the tags and the room to grow.
+const SLOT_BYTES: usize = 16;
 /// Elements of a collection that MEMORY USAGE looks at unless it is told otherwise.
 const USAGE_SAMPLES: usize = 5;
 
@@ -23,6 +24,8 @@ const HELP: &[&str] = &[
     "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "DOCTOR",
     "    Return memory problems reports.",
+    "MALLOC-STATS",
+    "    Return internal statistics report from the memory allocator.",
     "PURGE",
     "    Attempt to purge dirty pages for reclamation by the allocator.",
     "STATS",
@@ -61,8 +64,9 @@ pub const ROWS: &[Row<HouseFn>] = &[Row {
     summary: "Commands about memory.",
     run: None,
     subcommands: &[
-        sub("doctor", 2, 0, "Says whether anything is wrong with the use of memory.", doctor),
+        sub("doctor", 2, 0, "Says whether anything is wrong with the use of memory.", doctor_command),
         sub("help", 2, flag::LOADING | flag::STALE, "Tells the subcommands.", help),
+        sub("malloc-stats", 2, 0, "Tells what the allocator has counted.", malloc_stats),
         sub("purge", 2, 0, "Gives unused pages back to the system.", purge),
         sub("stats", 2, 0, "Tells what memory is used for.", stats),
         Row {
@@ -87,6 +91,8 @@ struct Figures {
     clients: usize,
     tables: usize,
     keys: usize,
+    /// How many scripts are kept.
+    scripts: usize,
 }
 
 /// What a connected client takes.
@@ -124,6 +130,7 @@ impl Figures {
             clients: clients(false),
             tables: server.keys.dbs().iter().map(|db| db.table_bytes()).sum(),
             keys: server.keys.total_keys(),
+            scripts: 0,
         }
     }
 
@@ -237,19 +244,18 @@ fn help(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
     Ok(())
 }
 
-fn doctor(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
-    let figures = Figures::of(server);
-    let fragmented = ratio(figures.resident, figures.used) > 1.4 && figures.resident - figures.used > 10 << 20;
-    let text = match () {
-        () if figures.used < 5 << 20 => "Next to no memory is used, so there is nothing to be said about it.",
-        () if figures.peak > figures.used / 2 * 3 => {
-            "The peak of memory was more than half above what is used now; resident memory may still show it."
-        }
-        () if fragmented => "Much more memory is resident than is used. MEMORY PURGE may give some of it back.",
-        () => "No problem with memory was found.",
-    };
+fn doctor_command(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
+    let text = doctor::report(&Figures::of(server), server);
     if let Some(reply) = server.reply(id) {
         reply.verbatim("txt", text.as_bytes());
+    }
+    Ok(())
+}
+
+fn malloc_stats(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
+    let text = memory::allocator_report();
+    if let Some(reply) = server.reply(id) {
+        reply.verbatim("txt", &text);
     }
     Ok(())
 }
@@ -317,11 +323,13 @@ fn stats(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
             Figure::Whole(value) => reply.int(value),
             Figure::Real(value) => reply.double(value),
             Figure::Tables(bytes) => {
-                reply.map(2);
-                reply.bulk(b"overhead.hashtable.main");
-                reply.int(bytes);
-                reply.bulk(b"overhead.hashtable.expires");
-                reply.int(0);
+                // A key that expires has a mark in the one table, and slots of a cluster there are none.
+                let parts = [("main", bytes), ("expires", 0), ("slot-to-keys", 0)];
+                reply.map(parts.len());
+                for (part, bytes) in parts {
+                    reply.bulk(format!("overhead.hashtable.{part}").as_bytes());
+                    reply.int(bytes);
+                }
             }
         }
     }
@@ -332,7 +340,7 @@ fn stats(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
 fn entry_bytes(entry: &Entry, samples: usize) -> usize {
     let inside = match entry.value() {
         ValueRef::Str(_) if entry.encoding() == "raw" => match entry.value() {
-            ValueRef::Str(string) => string.element().len(),
+            ValueRef::Str(string) => memory::size_class(string.element().len()),
             _ => 0,
         },
         ValueRef::Str(_) => 0,
@@ -341,7 +349,7 @@ fn entry_bytes(entry: &Entry, samples: usize) -> usize {
         ValueRef::Hash(hash) => hash.memory_bytes(samples),
         ValueRef::ZSet(zset) => zset.memory_bytes(samples),
     };
-    entry.memory_bytes() + inside
+    memory::size_class(entry.memory_bytes()) + SLOT_BYTES + inside
 }
 
 fn usage(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
