@@ -93,7 +93,7 @@ impl Db {
     }
 
     /// Sets a string, in place where the entry's memory allows it.
-    #[inline]
+    #[inline(always)]
     pub fn set_str(&mut self, hash: u64, key: &[u8], value: &[u8], expire_ms: Option<i64>, access: u32) {
         if let Some(entry) = self.table.get_mut_hashed(hash, key) {
             let expired_before = entry.expire_ms().is_some();

@@ -307,8 +307,18 @@ impl Keyspace {
     /// Puts a string at the key, whatever was there, with this expiry.
     #[inline]
     pub fn set_str(&mut self, key: &[u8], value: &[u8], expire_ms: Option<UnixMs>) {
+        if self.is_attentive {
+            return self.set_str_attentively(key, value, expire_ms);
+        }
+        let access = self.access_clock;
+        self.dbs[self.selected].set_str(hash(key), key, value, expire_ms, access);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn set_str_attentively(&mut self, key: &[u8], value: &[u8], expire_ms: Option<UnixMs>) {
         let hash = hash(key);
-        let access = if self.is_attentive { self.before_overwrite(hash, key) } else { self.access_clock };
+        let access = self.before_overwrite(hash, key);
         self.dbs[self.selected].set_str(hash, key, value, expire_ms, access);
     }
 

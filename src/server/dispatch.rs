@@ -143,7 +143,10 @@ impl Server {
             return self.may_run_on_alert(id, index, argv);
         }
         let is_plain = client.replica.is_none() && !client.is_subscriber;
-        if is_plain && (!self.alert || self.calm && self.eviction.has_room()) {
+        if is_plain && !self.alert {
+            return Ok(());
+        }
+        if is_plain && self.calm && self.eviction.has_room() {
             return Ok(());
         }
         self.may_run_on_alert(id, index, argv)

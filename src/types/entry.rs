@@ -292,6 +292,7 @@ impl Entry {
     }
 
     /// Replaces whatever the value is by a string and sets the expiry. Access bits stay.
+    #[inline(always)]
     pub fn set_str(&mut self, value: &[u8], expire_ms: Option<i64>) {
         let old = self.shape();
         let number = Str::as_int(value);
