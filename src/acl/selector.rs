@@ -352,12 +352,13 @@ impl Selector {
         if self.all_keys {
             return b"~*".to_vec();
         }
+        let last = self.keys.last();
         let rules = self.keys.iter().map(|known| {
             let head: &[u8] = match known.access {
                 READ => b"%R~",
                 WRITE => b"%W~",
                 // Nothing may follow `~*`; stock writes it even so, and cannot read it back.
-                _ if known.pattern == b"*" && self.keys.len() > 1 => b"%RW~",
+                _ if known.pattern == b"*" && last != Some(known) => b"%RW~",
                 _ => b"~",
             };
             [head, &known.pattern].concat()

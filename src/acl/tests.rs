@@ -110,7 +110,7 @@ fn rules_are_written_down_in_order_without_those_made_void() {
         ("&a &a &b", "resetchannels &a &b -@all"),
         ("&a &*", "&* -@all"),
         ("~a ~* resetkeys ~c", "~c resetchannels -@all"),
-        ("~x %R~* %W~*", "~x %RW~* resetchannels -@all"),
+        ("%R~* ~x %W~*", "%RW~* ~x resetchannels -@all"),
         ("%RW~*", "~* resetchannels -@all"),
         (
             "(+get ~x) ( +set  %W~y )",

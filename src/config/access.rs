@@ -109,14 +109,15 @@ impl Config {
         let mut rows: Vec<(&'static Directive, &'static str)> = Vec::new();
         for (name, _) in pairs {
             let (row, spelling) = table::find(name).ok_or_else(|| ConfigError::Unknown(name.to_vec()))?;
+            let typed = String::from_utf8_lossy(name);
             if row.has(table::IMMUTABLE) {
-                return Err(ConfigError::failed(spelling, "can't set immutable config"));
+                return Err(ConfigError::failed(&typed, "can't set immutable config"));
             }
             if row.has(table::PROTECTED) && !self.enable_protected_configs.permits(local) {
-                return Err(ConfigError::failed(spelling, "can't set protected config"));
+                return Err(ConfigError::failed(&typed, "can't set protected config"));
             }
             if rows.iter().any(|(_, seen)| *seen == spelling) {
-                return Err(ConfigError::failed(spelling, "duplicate parameter"));
+                return Err(ConfigError::failed(&typed, "duplicate parameter"));
             }
             rows.push((row, spelling));
         }
@@ -158,7 +159,7 @@ impl Config {
             Kind::Memory { get, .. } => vec![format_memory(get(self)).into_bytes()],
             Kind::Text { get, .. } => get(self).iter().map(|text| quote(text)).collect(),
             Kind::Special { lines, .. } => lines(self),
-            Kind::Accepted { shape: Shape::Text | Shape::Plain(_), .. } => match self.show(row) {
+            Kind::Accepted { shape: Shape::Text | Shape::Plain(_) | Shape::HostName, .. } => match self.show(row) {
                 text if text.is_empty() => Vec::new(),
                 text => vec![quote(&text)],
             },
@@ -243,6 +244,15 @@ fn check_shape(name: &str, shape: &Shape, text: &[u8]) -> Result<Vec<u8>, String
         Shape::Memory(min, max) => check_memory(text, min, max)?.to_string().into_bytes(),
         Shape::Choice(words) => words[check_choice(text, words)?].into(),
         Shape::Text => text.to_vec(),
+        Shape::HostName => {
+            if text.len() >= 256 {
+                return Err("Hostnames must be less than 256 characters".into());
+            }
+            if !text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(byte)) {
+                return Err("Hostnames may only contain alphanumeric characters, hyphens or dots".into());
+            }
+            text.to_vec()
+        }
         Shape::Plain(what) => {
             if text.is_empty() {
                 return Err(format!("{name} can't be empty"));

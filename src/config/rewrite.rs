@@ -56,7 +56,8 @@ impl Config {
         let mut wanted = Vec::new();
         for row in DIRECTIVES {
             let (mut now, default) = (self.lines(row), defaults.lines(row));
-            let needed = now != default;
+            // The default directory is wherever the server is started.
+            let needed = now != default || row.name == "dir";
             if now.is_empty() && !default.is_empty() {
                 now.push(quote(b""));
             }

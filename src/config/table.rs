@@ -81,6 +81,8 @@ pub enum Shape {
     Text,
     /// A name that must not be a path; the word says what of.
     Plain(&'static str),
+    /// The name of a host.
+    HostName,
     Choice(&'static [&'static str]),
 }
 
@@ -183,6 +185,18 @@ macro_rules! choice {
     };
 }
 
+/// `relative` is another word for `yes`, and shows as that.
+const OOM_SCORE_ADJ: Kind = Kind::Choice {
+    words: OomScoreAdj::WORDS,
+    get: |config| config.oom_score_adj as usize,
+    set: |config, index| {
+        config.oom_score_adj = match OomScoreAdj::from_index(index) {
+            Some(OomScoreAdj::Relative) => OomScoreAdj::Yes,
+            other => other.unwrap_or_default(),
+        }
+    },
+};
+
 const fn row(name: &'static str, flags: u8, kind: Kind) -> Directive {
     Directive { name, alias: None, flags, kind }
 }
@@ -238,7 +252,7 @@ pub static DIRECTIVES: &[Directive] = &[
     row("crash-log-enabled", 0, flag!(crash_log_enabled)),
     row("set-proc-title", IMMUTABLE, flag!(set_proc_title)),
     row("proc-title-template", 0, text!(proc_title_template, special::title_template)),
-    row("oom-score-adj", 0, choice!(OomScoreAdj, oom_score_adj)),
+    row("oom-score-adj", 0, OOM_SCORE_ADJ),
     row("oom-score-adj-values", MULTI, special::OOM_SCORE_ADJ_VALUES),
     row("disable-thp", IMMUTABLE, flag!(disable_thp)),
     row("hz", 0, special::HZ),
@@ -365,7 +379,7 @@ pub static DIRECTIVES: &[Directive] = &[
     accepted("cluster-config-file", IMMUTABLE, Shape::Text, "nodes.conf"),
     accepted("cluster-port", IMMUTABLE, Shape::Integer(0, 65535), "0"),
     accepted("cluster-announce-ip", 0, Shape::Text, ""),
-    accepted("cluster-announce-hostname", 0, Shape::Text, ""),
+    accepted("cluster-announce-hostname", 0, Shape::HostName, ""),
     accepted("cluster-announce-human-nodename", 0, Shape::Text, ""),
     accepted("cluster-announce-port", 0, Shape::Integer(0, 65535), "0"),
     accepted("cluster-announce-bus-port", 0, Shape::Integer(0, 65535), "0"),

@@ -233,7 +233,7 @@ fn set_is_all_or_nothing() {
     assert!(refused.unwrap_err().contains("argument 'hz'"));
     assert_eq!(config, before);
     let twice = set(&mut config, &[("hz", "20"), ("HZ", "30")]);
-    assert!(twice.unwrap_err().ends_with("argument 'hz') - duplicate parameter"));
+    assert!(twice.unwrap_err().ends_with("argument 'HZ') - duplicate parameter"));
     let pairs: &[(&[u8], &[u8])] = &[(b"maxclients", b"50"), (b"hz", b"10"), (b"slave-priority", b"7"), (b"save", b"")];
     let applied = config.set(pairs, false).unwrap();
     assert_eq!(applied.changed, ["maxclients", "replica-priority", "save"]);

@@ -31,6 +31,10 @@ const HELP: &[&str] = &[
     "    Prints this help.",
 ];
 
+/// What is without effect here may stand in a file that comes from elsewhere, but whoever asks for it is told.
+const NO_DEFRAG: &str = "Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified \
+                         Jemalloc like the one shipped by default with the Redis source distribution";
+
 const ADMIN: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
 
 const fn sub(name: &'static str, arity: i32, since: &'static str, summary: &'static str, run: HouseFn) -> Row<HouseFn> {
@@ -163,6 +167,13 @@ impl Server {
             "requirepass" => {
                 self.update_default_user_password();
                 Ok(())
+            }
+            "activedefrag" if self.config.get(&[b"activedefrag"])[0].1 == b"yes" => {
+                Err(ConfigError::failed(name, NO_DEFRAG))
+            }
+            "tls-port" | "tls-cluster" | "tls-replication" => {
+                log::warn!("{name}: TLS is not part of this build.");
+                Err(ConfigError::failed(name, "Unable to update TLS configuration. Check server logs."))
             }
             _ => Ok(()),
         }
