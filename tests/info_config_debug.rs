@@ -25,6 +25,8 @@ const NEWER: &[&str] = &[
     "paused_reason",
     "paused_actions",
     "paused_timeout_milliseconds",
+    "client_query_buffer_limit_disconnections",
+    "client_output_buffer_limit_disconnections",
     "eventloop_cycles",
     "eventloop_duration_sum",
     "eventloop_duration_cmd_sum",

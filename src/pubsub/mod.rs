@@ -33,6 +33,9 @@ type Topic<S> = BTreeMap<u64, S>;
 /// What one subscriber listens to in one space, with the numbers of the subscriptions.
 type Subscriptions = HashMap<Name, u64, Keyed>;
 
+/// What a subscription takes beside its name, on its subscriber's side and on its topic's.
+const SUBSCRIPTION_BYTES: usize = 64;
+
 /// All subscriptions. `S` names a subscriber.
 #[derive(Debug)]
 pub struct PubSub<S> {
@@ -104,6 +107,12 @@ impl<S: Copy + Eq + Hash> PubSub<S> {
     /// To how much a subscriber listens in a space.
     pub fn count(&self, space: Space, who: S) -> usize {
         self.subscribers.get(&who).map_or(0, |own| own[space as usize].len())
+    }
+
+    /// Bytes that a subscriber's subscriptions take.
+    pub fn memory_bytes(&self, who: S) -> usize {
+        let own = self.subscribers.get(&who).into_iter().flatten();
+        own.map(|names| names.keys().map(|name| SUBSCRIPTION_BYTES + name.len()).sum::<usize>()).sum()
     }
 
     /// Whether this subscriber has any subscription.

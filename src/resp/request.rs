@@ -234,6 +234,11 @@ impl ParseState {
         self.args_left > 0
     }
 
+    /// Bytes of a long argument that have come.
+    pub fn received(&self) -> usize {
+        self.big.as_ref().map_or(0, |(bytes, _)| bytes.len())
+    }
+
     /// Bytes held for the unfinished command.
     pub fn memory_bytes(&self) -> usize {
         self.spans.capacity() * 8 + self.big.as_ref().map_or(0, |(bytes, _)| bytes.capacity())

@@ -57,6 +57,11 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    /// Bytes of the commands that wait.
+    pub fn memory_bytes(&self) -> usize {
+        self.held.iter().map(OwnedArgv::memory_bytes).sum()
+    }
+
     /// Whether the command itself waits and is to be run, or run again.
     pub fn is_postponed(&self) -> bool {
         matches!(self.reason, Some(Reason::Pause | Reason::Keys))

@@ -77,6 +77,8 @@ pub enum Class {
 pub struct Multi {
     /// Each command's index in the table, with its arguments.
     pub queued: Vec<(usize, OwnedArgv)>,
+    /// Bytes of their arguments.
+    pub bytes: usize,
     /// A command could not be queued, so EXEC will refuse.
     pub broken: bool,
 }
@@ -164,6 +166,31 @@ impl Client {
     /// Bytes to be sent, the stream of a replica not counted.
     pub fn output_len(&self) -> usize {
         self.reply.out.len() - self.sent
+    }
+
+    /// Bytes that it sent and that are no whole command yet.
+    pub fn input_held(&self) -> usize {
+        self.input.len() + self.parse.received()
+    }
+
+    /// Bytes held for it, its subscriptions and a replica's part of the log not counted.
+    pub fn memory_bytes(&self) -> usize {
+        let multi = self
+            .multi
+            .as_ref()
+            .map_or(0, |multi| multi.bytes + multi.queued.capacity() * size_of::<(usize, OwnedArgv)>());
+        let watched: usize = self.watched.iter().map(|(_, key)| size_of::<(usize, Vec<u8>)>() + key.capacity()).sum();
+        let prefixes = self.tracking.as_ref().map_or(0, |tracking| tracking.prefixes.iter().map(Vec::capacity).sum());
+        let waiting = self.waiting.as_ref().map_or(0, |waiting| waiting.memory_bytes());
+        size_of::<Client>()
+            + self.input.capacity()
+            + self.parse.memory_bytes()
+            + self.reply.out.capacity()
+            + self.name.capacity()
+            + multi
+            + watched
+            + prefixes
+            + waiting
     }
 
     /// Whether this is our link to a master.

@@ -120,10 +120,13 @@ impl Server {
         }
         if let Some(client) = self.clients.get_mut(id) {
             if let Some(multi) = &mut client.multi {
-                multi.queued.push((index, OwnedArgv::copy_of(argv)));
+                let args = OwnedArgv::copy_of(argv);
+                multi.bytes += args.memory_bytes();
+                multi.queued.push((index, args));
             }
             client.reply.status("QUEUED");
         }
+        self.client_memory.note(id);
     }
 
     /// Everything that may keep a command from running, in the order in which Redis asks.

@@ -14,6 +14,7 @@ pub mod blocked;
 pub mod blocked_keys;
 pub mod child;
 pub mod client;
+pub mod client_memory;
 pub mod cron;
 pub mod dispatch;
 pub mod evict;
@@ -177,6 +178,8 @@ pub struct Server {
     pub slowlog: slowlog::SlowLog,
     /// The events that took long.
     pub latency: latency::Latency,
+    /// What clients weigh together.
+    pub client_memory: client_memory::ClientMemory,
     /// A command that took so many processor ticks or more is looked at once it has run.
     notice_ticks: u64,
     /// Messages to the client whose command runs: they come after its reply.
@@ -273,6 +276,7 @@ impl Server {
             tracking: tracking::Tracking::default(),
             slowlog: slowlog::SlowLog::default(),
             latency: latency::Latency::default(),
+            client_memory: client_memory::ClientMemory::default(),
             notice_ticks: u64::MAX,
             own_messages: Vec::new(),
             has_aftermath: false,
@@ -322,6 +326,7 @@ impl Server {
         self.update_time();
         self.follow_maxmemory();
         self.update_calm();
+        self.follow_client_limit();
         self.stats.startup_memory = crate::base::memory::used_memory();
         self.event_loop.create_time_event(&self.clock, 1, Procedure::ServerCron);
         Ok(())
@@ -456,6 +461,9 @@ impl Server {
         }
         if self.tracking.is_on() {
             self.broadcast_invalidations();
+        }
+        if self.client_memory.is_limited() {
+            self.evict_clients();
         }
         self.start_waiting_sync();
         self.feed_replicas();

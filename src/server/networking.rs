@@ -5,7 +5,7 @@ use super::{Procedure, Server};
 use crate::acl;
 use crate::base::hash::hash;
 use crate::commands::Session;
-use crate::config::ClientOutputBufferLimits;
+use crate::config::{ClientOutputBufferLimits, quote};
 use crate::reactor::{Interest, Transport};
 use crate::replication::master::ReplicaIntroduction;
 use crate::resp::reply::Reply;
@@ -158,6 +158,7 @@ impl Server {
             self.end_wait(id);
             self.stop_monitoring(id);
             self.disable_tracking(id);
+            self.client_memory.forget(id);
             let Some(mut client) = self.clients.remove(id) else { continue };
             if self.snapshot.child.is_some() {
                 client.transport.shutdown();
@@ -181,7 +182,7 @@ impl Server {
         let file = client.file;
         if let Some((big, lacks)) = client.parse.big_argument() {
             let outcome = client.transport.read(big, lacks);
-            if self.note_read(id, file, outcome, lacks).is_none() {
+            if self.note_read(id, file, outcome, lacks).is_none() || self.check_query_limit(id) {
                 return;
             }
         }
@@ -282,8 +283,7 @@ impl Server {
 
     /// Keeps what is left of the input for the next read, after `used` bytes.
     fn keep_input(&mut self, id: ClientId, mut buffer: Vec<u8>, used: usize) {
-        let limit = self.config.client_query_buffer_limit as usize;
-        let mut overrun = false;
+        let mut is_kept = false;
         if let Some(client) = self.clients.get_mut(id)
             && used < buffer.len()
         {
@@ -293,19 +293,37 @@ impl Server {
                 buffer.clear();
             } else {
                 buffer.drain(..used);
-                overrun = buffer.len() > limit && !client.is_master();
                 client.input = std::mem::take(&mut buffer);
             }
+            is_kept = true;
         }
         if self.read_buffer.capacity() == 0 {
             buffer.clear();
             buffer.shrink_to(READ_BYTES * 2);
             self.read_buffer = buffer;
         }
-        if overrun && let Some(client) = self.clients.get(id) {
-            log::warn!("Closing client that reached max query buffer length: {}", client.peer_name);
-            self.close_client(id);
+        if is_kept {
+            self.check_query_limit(id);
         }
+    }
+
+    /// Closes a client of which too much is held that is no whole command. Returns whether it is closed.
+    pub(super) fn check_query_limit(&mut self, id: ClientId) -> bool {
+        self.client_memory.note(id);
+        let limit = self.config.client_query_buffer_limit as usize;
+        let Some(client) = self.clients.get(id).filter(|client| !client.is_master()) else { return false };
+        if client.input_held() <= limit {
+            return false;
+        }
+        let begins = quote(&client.input[..client.input.len().min(64)]);
+        let description = super::admin::client::description(self, id);
+        log::warn!(
+            "Closing client that reached max query buffer length: {description} (qbuf initial bytes: {})",
+            String::from_utf8_lossy(&begins)
+        );
+        self.stats.query_limit_disconnections += 1;
+        self.close_client(id);
+        true
     }
 
     /// Runs the commands of a batch. Returns how many bytes they took where not all could run.

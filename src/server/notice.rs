@@ -20,7 +20,7 @@ pub(super) const REDACTED: &[u8] = b"(redacted)";
 impl Server {
     /// Finds out from which duration on `call` calls `notice`. Called when one of its causes changes.
     pub fn update_notice(&mut self) {
-        let every_one_matters = !self.monitors.is_empty() || self.tracking.is_on();
+        let every_one_matters = !self.monitors.is_empty() || self.tracking.is_on() || self.client_memory.is_limited();
         self.notice_ticks = if every_one_matters { 0 } else { u64::MAX };
         if let (Clock::System, false) = (&self.clock, every_one_matters) {
             self.notice_ticks = self.slow_from_ticks();
@@ -93,6 +93,7 @@ impl Server {
                 self.feed_monitors(id, &name, argv);
             }
         }
+        self.client_memory.note(id);
         if self.tracking.is_on() {
             self.note_tracked(id, index, argv);
         }

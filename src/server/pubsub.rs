@@ -176,6 +176,7 @@ impl Server {
             client.reply.out = self.spare_outputs.pop().unwrap_or_default();
         }
         push(&mut client.reply.out, client.reply.resp3);
+        self.client_memory.note(id);
         self.after_commands(id);
     }
 

@@ -19,6 +19,9 @@ use std::os::fd::AsRawFd;
 
 type Done = Result<(), CommandError>;
 
+/// How much of a client's output is told as `obl`; the rest is `omem`.
+const OUTPUT_BUFFER: usize = 16 * 1024;
+
 const OWN: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE;
 const HELPING: u32 = flag::LOADING | flag::STALE;
 const OTHERS: u32 = OWN | flag::ADMIN;
@@ -411,15 +414,16 @@ fn describe(server: &Server, caller: Option<(ClientId, Argv<'_>)>, id: ClientId,
     let now = server.keys.now;
     let own = caller.filter(|(asks, _)| *asks == id);
     let argv_bytes: usize = own.map_or(0, |(_, argv)| argv.iter().map(<[u8]>::len).sum());
-    let multi_bytes = client
-        .multi
-        .as_ref()
-        .map_or(0, |multi| multi.queued.iter().map(|(_, args)| args.memory_bytes()).sum::<usize>());
+    let multi_bytes = client.multi.as_ref().map_or(0, |multi| multi.bytes);
     let (input, output) = (client.input.len(), client.reply.out.capacity());
     let pending = client.output_len();
     let unsent = client.replica.as_ref().map_or(0, |replica| server.unsent_to(replica));
     let blocks = server.repl.log.blocks_from(server.repl.log.end() - unsent);
-    let total = unsent as usize + size_of::<Client>() + client.input.capacity() + output + argv_bytes + multi_bytes;
+    // What goes beyond a small buffer counts as a list of its own, as stock has it.
+    let in_buffer = pending.min(OUTPUT_BUFFER);
+    let listed = pending - in_buffer + unsent as usize;
+    let blocks = blocks + usize::from(pending > in_buffer);
+    let total = unsent as usize + server.client_bytes(id) + argv_bytes;
     let events = if server.event_loop.awaits_writable(client.file) { "rw" } else { "r" };
     let command = client.last_command.map_or("NULL", |index| server.table.commands[index].name.as_str());
     let multi = client.multi.as_ref().map_or(-1, |multi| multi.queued.len() as i64);
@@ -443,8 +447,8 @@ fn describe(server: &Server, caller: Option<(ClientId, Argv<'_>)>, id: ClientId,
     );
     let _ = writeln!(
         text,
-        "qbuf={input} qbuf-free={} argv-mem={argv_bytes} multi-mem={multi_bytes} rbs={output} rbp={pending} obl={pending} \
-         oll={blocks} omem={unsent} tot-mem={total} events={events} cmd={command} user={} redir={} resp={} lib-name={} lib-ver={}",
+        "qbuf={input} qbuf-free={} argv-mem={argv_bytes} multi-mem={multi_bytes} rbs={output} rbp={pending} obl={in_buffer} \
+         oll={blocks} omem={listed} tot-mem={total} events={events} cmd={command} user={} redir={} resp={} lib-name={} lib-ver={}",
         client.input.capacity() - input,
         shown(server.user_name(client)),
         tracking::redirect_of(client.tracking.as_deref()),

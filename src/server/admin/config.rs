@@ -139,6 +139,7 @@ impl Server {
         self.apply_limits();
         self.follow_maxmemory();
         self.follow_measuring();
+        self.follow_client_limit();
         self.refresh_good_replicas();
         self.update_calm();
         outcome

@@ -128,7 +128,7 @@ const SUBCOMMANDS: &[Sub] = &[
     ("QUICKLIST-PACKED-THRESHOLD", 1, 1, accepted),
     ("RELOAD", 0, usize::MAX, reload::reload),
     ("REPLICATE", 1, usize::MAX, replicate),
-    ("REPLYBUFFER", 2, 2, accepted),
+    ("REPLYBUFFER", 2, 2, replybuffer),
     ("RESTART", 0, 1, reload::restart),
     ("SEGFAULT", 0, 0, segfault),
     ("SET-ACTIVE-EXPIRE", 1, 1, set_active_expire),
@@ -180,6 +180,20 @@ fn answer(server: &mut Server, id: ClientId, write: impl FnOnce(&mut Reply)) -> 
 }
 
 fn accepted(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
+    answer(server, id, Reply::ok)
+}
+
+/// Output buffers do not shrink by the clock here, so there is nothing to set.
+fn replybuffer(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
+    let (what, value) = (argv.at(2), argv.at(3));
+    if is_option(what, "PEAK-RESET-TIME") {
+        if !is_option(value, "NEVER") && !is_option(value, "RESET") {
+            integer(value)?;
+        }
+    } else if !is_option(what, "RESIZING") {
+        let text = "ERR unknown subcommand or wrong number of arguments for '";
+        return Err(CommandError::quoting(text, argv.at(1), "'. Try DEBUG HELP."));
+    }
     answer(server, id, Reply::ok)
 }
 

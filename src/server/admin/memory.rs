@@ -9,7 +9,7 @@ use crate::commands::ctx::{integer, is_option};
 use crate::commands::{CommandError, error};
 use crate::resp::request::Argv;
 use crate::server::table::HouseFn;
-use crate::server::{Client, ClientId, Server};
+use crate::server::{ClientId, Server};
 use crate::types::ValueRef;
 use crate::types::entry::Entry;
 
@@ -95,11 +95,6 @@ struct Figures {
     scripts: usize,
 }
 
-/// What a connected client takes.
-fn client_bytes(client: &Client) -> usize {
-    size_of::<Client>() + client.input.capacity() + client.reply.out.capacity()
-}
-
 /// `part` of `whole`.
 fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
@@ -114,7 +109,7 @@ impl Figures {
         let used = memory::used_memory();
         let clients = |replicas: bool| {
             let wanted = server.clients.iter().filter(|(_, client)| client.replica.is_some() == replicas);
-            wanted.map(|(_, client)| client_bytes(client)).sum()
+            wanted.map(|(id, _)| server.client_bytes(id)).sum()
         };
         let log = server.repl.log.memory_bytes();
         let backlog = log.min(server.config.repl_backlog_size as usize);
