@@ -20,6 +20,7 @@
 //! | 3 | [`pubsub`] | channels and patterns, and who listens to them |
 //! | 4 | [`commands`] | what data commands do, one file a family, and the rows that describe them |
 //! | 5 | [`acl`] | users, their rules, the verdict on a command |
+//! | 5 | [`scripting`] | the engine of scripts, their sandbox and their libraries |
 //! | 6 | [`server`] | the house: clients, dispatch, snapshots, both ends of replication, commands about the house |
 //!
 //! # The way of a request
@@ -53,6 +54,7 @@ pub mod pubsub;
 pub mod reactor;
 pub mod replication;
 pub mod resp;
+pub mod scripting;
 pub mod server;
 pub mod types;
 

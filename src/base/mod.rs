@@ -8,6 +8,7 @@ pub mod disk;
 pub mod extended;
 pub mod glob;
 pub mod hash;
+pub mod lua;
 pub mod lzf;
 pub mod memory;
 pub mod net;
