@@ -540,6 +540,18 @@ fn requirepass_and_the_default_user_are_one_matter() {
     }
 }
 
+/// Here stock forgets the passwords that ACL SETUSER gave.
+#[test]
+fn a_refused_change_of_settings_leaves_the_passwords_of_the_default_user() {
+    let server = Server::start(Kind::Ours, &[]);
+    let mut root = server.client();
+    root.good(&["ACL", "SETUSER", "default", ">first"]);
+    assert!(root.cmd(&["CONFIG", "SET", "requirepass", "x", "bind", "300.1.1.1"]).is_error());
+    let mut stranger = server.client();
+    assert!(stranger.cmd(&["PING"]).is_error() && stranger.cmd(&["AUTH", "x"]).is_error());
+    stranger.good(&["AUTH", "first"]);
+}
+
 #[test]
 fn users_live_in_a_file() {
     for kind in [Kind::Ours, Kind::Stock] {

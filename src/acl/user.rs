@@ -9,6 +9,7 @@ pub struct User {
     name: Vec<u8>,
     on: bool,
     nopass: bool,
+    /// Only told: what comes packed is always looked at closely here.
     skips_sanitizing: bool,
     /// SHA-256 in hexadecimal digits.
     passwords: Vec<[u8; 64]>,
@@ -48,11 +49,6 @@ impl User {
     /// Whether any password will do.
     pub fn needs_no_password(&self) -> bool {
         self.nopass
-    }
-
-    /// Whether values that it restores are taken as they are.
-    pub fn skips_sanitizing(&self) -> bool {
-        self.skips_sanitizing
     }
 
     /// The SHA-256 of its passwords, in hexadecimal digits.

@@ -5,6 +5,7 @@ use crate::acl::{Selector, User, Users, merge_selectors};
 use crate::commands::CommandError;
 use crate::commands::command::{Row, category, flag};
 use crate::commands::ctx::{integer, is_option};
+use crate::config::reason;
 use crate::resp::reply::Reply;
 use crate::resp::request::Argv;
 use crate::server::acl::denial_text;
@@ -359,7 +360,7 @@ fn save(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
     let path = file(server)?;
     let text = file_text(&server.users);
     if let Err(error) = server.disk.replace(&path, &text) {
-        log::warn!("Saving the ACL file {}: {error}", path.display());
+        log::warn!("Writing the ACL file {} for ACL SAVE: {}", path.display(), reason(&error));
         return Err(CommandError::new(
             "ERR There was an error trying to save the ACLs. Please check the server logs for more information",
         ));

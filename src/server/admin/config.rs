@@ -2,6 +2,7 @@
 //!
 //! Names, values and the text of the file are the work of `crate::config`; here is what a change sets in motion.
 
+use crate::acl::User;
 use crate::base::process;
 use crate::commands::command::{Row, flag};
 use crate::commands::{CommandError, error};
@@ -126,6 +127,7 @@ impl Server {
 
     /// Does what the changed settings ask for; where that cannot be, all settings are what they were.
     fn follow_config(&mut self, applied: Applied) -> Result<(), ConfigError> {
+        let default_user = self.users.default_user().clone();
         let mut outcome = Ok(());
         for name in &applied.changed {
             outcome = self.follow_setting(name, &applied.before);
@@ -134,7 +136,7 @@ impl Server {
             }
         }
         if outcome.is_err() {
-            self.put_back(applied);
+            self.put_back(applied, default_user);
         }
         self.apply_limits();
         self.follow_maxmemory();
@@ -181,13 +183,12 @@ impl Server {
     }
 
     /// Undoes what `follow_config` began.
-    fn put_back(&mut self, applied: Applied) {
+    fn put_back(&mut self, applied: Applied, default_user: User) {
         let (sockets, directory) =
             (applied.changed.iter().any(|name| matches!(*name, "port" | "bind")), applied.changed.contains(&"dir"));
         self.config = *applied.before;
-        if applied.changed.contains(&"requirepass") {
-            self.update_default_user_password();
-        }
+        self.users.put(default_user);
+        self.refresh_all_access();
         logging::set_level(self.config.loglevel);
         if directory && let Err(error) = std::env::set_current_dir(&self.config.dir) {
             log::error!("Going back to the directory {}: {error}", self.config.dir.display());
