@@ -1,5 +1,6 @@
 //! COMMAND: what this server can do, told from the rows of the command table (= the COMMAND part of server.c).
 
+use super::command_docs::document;
 use super::command_tips::tips;
 use crate::base::glob;
 use crate::commands::command::{Begin, Find, KeySpec, Row, category, flag, key};
@@ -215,20 +216,6 @@ fn docs(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     client.reply.map(chosen.len());
     chosen.into_iter().for_each(|command| document(&mut client.reply, table, command));
     Ok(())
-}
-
-fn document(reply: &mut Reply, table: &CommandTable, command: &Command) {
-    reply.bulk(command.name.as_bytes());
-    reply.map(if command.subcommands.is_empty() { 3 } else { 4 });
-    for (name, text) in [("summary", command.summary), ("since", command.since), ("group", command.group)] {
-        reply.bulk(name.as_bytes());
-        reply.bulk(text.as_bytes());
-    }
-    if !command.subcommands.is_empty() {
-        reply.bulk(b"subcommands");
-        reply.map(command.subcommands.len());
-        command.subcommands.iter().for_each(|&sub| document(reply, table, &table.commands[sub]));
-    }
 }
 
 fn list(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {

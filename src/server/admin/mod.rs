@@ -3,6 +3,7 @@
 pub mod acl;
 pub mod client;
 pub mod command;
+mod command_docs;
 pub mod command_tips;
 pub mod config;
 pub mod connection;
