@@ -452,6 +452,21 @@ fn a_transaction_is_checked_again_when_it_runs() {
     assert_eq!(us, them);
 }
 
+/// 7.0 serves it even so.
+#[test]
+fn a_client_that_waits_for_a_key_is_asked_again_when_it_comes() {
+    let server = Server::start(Kind::Ours, &[]);
+    let (mut root, mut user) = (server.client(), server.client());
+    root.good(&["ACL", "SETUSER", "u", "on", "nopass", "+@all", "~*"]);
+    user.good(&["AUTH", "u", "x"]);
+    user.write_raw(&support::encode(&["BLPOP", "k", "0"])).unwrap();
+    wait_until(BOUND, "the client waits", || server.info("blocked_clients") == "1");
+    root.good(&["ACL", "SETUSER", "u", "resetkeys"]);
+    root.good(&["RPUSH", "k", "v"]);
+    assert_eq!(user.read().unwrap(), Value::Error("NOPERM No permissions to access a key".into()));
+    assert_eq!(root.cmd(&["LLEN", "k"]), Value::Int(1));
+}
+
 #[track_caller]
 fn is_closed(client: &mut Client) {
     assert!(client.read_to_end().is_ok_and(|rest| rest.is_empty()), "the connection is not closed");

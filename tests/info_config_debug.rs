@@ -284,6 +284,37 @@ fn debug_needs_permission() {
 }
 
 #[test]
+fn there_are_no_modules_and_nobody_can_load_any() {
+    for setting in ["no", "local"] {
+        let args = ["--enable-module-command", setting];
+        let (ours, stock) = (Server::start(Kind::Ours, &args), Server::start(Kind::Stock, &args));
+        let (mut us, mut them) = (ours.client(), stock.client());
+        for words in [
+            "MODULE",
+            "MODULE HELP",
+            "MODULE LIST",
+            "MODULE LIST x",
+            "MODULE LOAD",
+            "MODULE LOAD x",
+            "MODULE LOADEX x CONFIG a b ARGS c",
+            "MODULE UNLOAD x",
+            "MODULE NONSENSE",
+            "MULTI",
+            "MODULE LOAD x",
+            "EXEC",
+            "CONFIG SET enable-module-command yes",
+            "CONFIG SET requirepass x",
+            "RESET",
+            "MODULE LOAD x",
+            "MODULE LIST",
+        ] {
+            let words: Vec<&str> = words.split(' ').collect();
+            assert_eq!(us.cmd(&words), them.cmd(&words), "{words:?} with {setting}");
+        }
+    }
+}
+
+#[test]
 fn debug_answers_as_stock_does() {
     let (ours, stock) = (Server::start(Kind::Ours, &[]), Server::start(Kind::Stock, &[]));
     let (mut us, mut them) = (ours.client(), stock.client());

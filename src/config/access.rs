@@ -43,15 +43,7 @@ impl fmt::Display for ConfigError {
 }
 
 /// Settings that are parsed and kept, and that nothing acts on yet.
-const NOT_YET: &[&str] = &[
-    "latency-monitor-threshold",
-    "maxmemory-clients",
-    "notify-keyspace-events",
-    "oom-score-adj",
-    "proc-title-template",
-    "slowlog-log-slower-than",
-    "syslog-enabled",
-];
+const NOT_YET: &[&str] = &["notify-keyspace-events", "oom-score-adj", "proc-title-template", "syslog-enabled"];
 
 impl ConfigError {
     /// The error of a directive that was understood but could not be carried out, for the server's own refusals.
@@ -127,7 +119,8 @@ impl Config {
     /// Directives without effect here that were set to something else than their default, to be said in the log.
     pub fn ineffective(&self) -> Vec<&'static str> {
         let rows = DIRECTIVES.iter().filter_map(|row| match row.kind {
-            Kind::Accepted { default, .. } => Some((row.name, default)),
+            // The logo is shown by another rule than stock's.
+            Kind::Accepted { default, .. } if row.name != "always-show-logo" => Some((row.name, default)),
             _ => None,
         });
         let set =

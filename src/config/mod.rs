@@ -72,6 +72,7 @@ settings! {
         /// Empty for none.
         pub requirepass: Vec<u8> = Vec::new(),
         pub enable_debug_command: Access = Access::default(),
+        pub enable_module_command: Access = Access::default(),
         pub enable_protected_configs: Access = Access::default(),
         pub acl_pubsub_default: AclPubsubDefault = AclPubsubDefault::default(),
         pub acllog_max_len: u64 = 128,

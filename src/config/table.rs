@@ -235,6 +235,7 @@ pub static DIRECTIVES: &[Directive] = &[
     // Access.
     row("requirepass", SENSITIVE, text!(requirepass)),
     row("enable-debug-command", IMMUTABLE, choice!(Access, enable_debug_command)),
+    row("enable-module-command", IMMUTABLE, choice!(Access, enable_module_command)),
     row("enable-protected-configs", IMMUTABLE, choice!(Access, enable_protected_configs)),
     row("acl-pubsub-default", 0, choice!(AclPubsubDefault, acl_pubsub_default)),
     row("acllog-max-len", 0, int!(acllog_max_len, 0, LONG)),
@@ -339,7 +340,6 @@ pub static DIRECTIVES: &[Directive] = &[
     // Without effect here: the process.
     accepted("always-show-logo", IMMUTABLE, Shape::Bool, "no"),
     accepted("socket-mark-id", IMMUTABLE, Shape::Integer(0, UINT), "0"),
-    accepted("enable-module-command", IMMUTABLE, Shape::Choice(Access::WORDS), "no"),
     accepted("crash-memcheck-enabled", 0, Shape::Bool, "yes"),
     accepted("ignore-warnings", 0, Shape::Text, ""),
     accepted("io-threads", IMMUTABLE, Shape::Integer(1, 128), "1"),

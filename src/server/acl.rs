@@ -21,6 +21,15 @@ use std::path::Path;
 /// What a client answers for whose user is nobody: our master.
 const SUPERUSER: &[u8] = b"(superuser)";
 
+/// Commands that a setting of their own allows to nobody, to clients on this machine, or to all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protected {
+    /// DEBUG.
+    Debug,
+    /// MODULE LOAD and its kin.
+    Module,
+}
+
 impl Catalogue for CommandTable {
     fn count(&self) -> usize {
         self.commands.len()
@@ -299,7 +308,7 @@ impl Server {
     pub(super) fn may_access(&mut self, id: ClientId, index: usize, argv: Argv<'_>) -> Result<(), CommandError> {
         let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
         client.last_command = Some(index);
-        self.may_debug(id, index)?;
+        self.check_if_protected(id, index)?;
         let Some(client) = self.clients.get(id) else { return Ok(()) };
         if client.access == Access::Login {
             // What belongs to logging in is free to all, whatever the rules of the default user say.
@@ -312,6 +321,33 @@ impl Server {
         match self.acl_refusal(id, index, argv, context) {
             Some(text) => Err(CommandError::bytes([b"NOPERM ".as_slice(), &text].concat())),
             None => Ok(()),
+        }
+    }
+
+    /// Refuses a protected command to who may not use it, whatever its user may do.
+    pub fn check_protected(&self, id: ClientId, what: Protected) -> Result<(), CommandError> {
+        let (name, setting, access) = match what {
+            Protected::Debug => ("DEBUG", "debug", self.config.enable_debug_command),
+            Protected::Module => ("MODULE", "module", self.config.enable_module_command),
+        };
+        if access.permits(self.is_local(id)) {
+            return Ok(());
+        }
+        Err(CommandError::new(format!(
+            "ERR {name} command not allowed. If the enable-{setting}-command option is set to \"local\", you can run it \
+             from a local connection, otherwise you need to set this option in the configuration file, and then restart \
+             the server."
+        )))
+    }
+
+    /// `check_protected` of a command of the table.
+    pub(super) fn check_if_protected(&self, id: ClientId, index: usize) -> Result<(), CommandError> {
+        let command = &self.table.commands[index];
+        match &command.name[..] {
+            _ if command.flags & flag::ADMIN == 0 => Ok(()),
+            "debug" => self.check_protected(id, Protected::Debug),
+            "module|load" | "module|loadex" | "module|unload" => self.check_protected(id, Protected::Module),
+            _ => Ok(()),
         }
     }
 

@@ -111,7 +111,7 @@ impl Server {
     }
 
     fn queue(&mut self, id: ClientId, index: usize, argv: Argv<'_>) {
-        if let Err(error) = self.may_debug(id, index) {
+        if let Err(error) = self.check_if_protected(id, index) {
             return self.reject(id, Some(index), error);
         }
         let no_multi = self.table.commands[index].flags & flag::NO_MULTI != 0;

@@ -122,19 +122,10 @@ fn introduce(config: &Config, no_arguments: bool) {
     } else {
         log::info!("Configuration loaded");
     }
-    let without_effect = without_effect(config);
+    let without_effect = config.ineffective();
     if !without_effect.is_empty() {
         log::info!("Directives without effect in this server: {}", without_effect.join(", "));
     }
-}
-
-/// The directives that somebody set and that are only kept.
-fn without_effect(config: &Config) -> Vec<&str> {
-    let mut names: Vec<&str> = config.accepted.keys().copied().filter(|name| *name != "always-show-logo").collect();
-    if config.syslog_enabled {
-        names.push("syslog-enabled");
-    }
-    names
 }
 
 /// Sees to it that `maxclients` connections can be open, or lowers it to what can.
@@ -402,7 +393,7 @@ mod tests {
     #[test]
     fn kept_directives_are_named_but_the_logo_is_shown() {
         let config = Config::parse(b"always-show-logo yes\nio-threads 4\nhz 20\nsyslog-enabled yes").unwrap();
-        assert_eq!(without_effect(&config), ["io-threads", "syslog-enabled"]);
+        assert_eq!(config.ineffective(), ["io-threads", "syslog-enabled"]);
         assert!(shows_logo(&config));
         let config = Config::parse(b"logfile x.log").unwrap();
         assert!(!shows_logo(&config));

@@ -13,6 +13,7 @@ use crate::commands::digest::{Digest, dataset_digest, value_digest};
 use crate::commands::{CommandError, error};
 use crate::resp::reply::{Reply, encode_command};
 use crate::resp::request::Argv;
+use crate::server::acl::Protected;
 use crate::server::repl_master::new_replid;
 use crate::server::table::HouseFn;
 use crate::server::{ClientId, Server};
@@ -32,10 +33,6 @@ pub const ROWS: &[Row<HouseFn>] = &[Row {
     run: Some(debug),
     subcommands: &[],
 }];
-
-const DENIED: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can \
-                      run it from a local connection, otherwise you need to set this option in the configuration \
-                      file, and then restart the server.";
 
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -138,22 +135,8 @@ const SUBCOMMANDS: &[Sub] = &[
     ("STRUCTSIZE", 0, 0, inspect::structsize),
 ];
 
-impl Server {
-    /// Refuses DEBUG to who may not use it, whoever it is; about other commands it has nothing to say.
-    pub fn may_debug(&self, id: ClientId, index: usize) -> Done {
-        let command = &self.table.commands[index];
-        let is_debug = command.flags & flag::ADMIN != 0 && command.name == "debug";
-        match is_debug && !self.config.enable_debug_command.permits(self.is_local(id)) {
-            true => Err(CommandError::new(DENIED)),
-            false => Ok(()),
-        }
-    }
-}
-
 fn debug(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
-    if !server.config.enable_debug_command.permits(server.is_local(id)) {
-        return Err(CommandError::new(DENIED));
-    }
+    server.check_protected(id, Protected::Debug)?;
     let arguments = argv.len() - 2;
     let wanted = SUBCOMMANDS.iter().find(|(name, ..)| is_option(argv.at(1), name));
     match wanted {

@@ -12,6 +12,7 @@ pub mod house;
 pub mod info;
 pub mod latency;
 pub mod memory;
+pub mod module;
 pub mod pubsub;
 pub mod role;
 pub mod slowlog;
@@ -33,6 +34,7 @@ pub fn all_rows() -> &'static [&'static [Row<HouseFn>]] {
         info::ROWS,
         latency::ROWS,
         memory::ROWS,
+        module::ROWS,
         pubsub::ROWS,
         role::ROWS,
         slowlog::ROWS,
