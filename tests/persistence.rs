@@ -388,7 +388,7 @@ fn run_to_end(kind: Kind, dir: &Path) -> (Option<i32>, String) {
     }
 }
 
-/// Samples that no build without streams, modules or field expiries can hold, and those that are broken on purpose.
+/// Samples that no build without modules or field expiries can hold, and those that are broken on purpose.
 const REFUSED: &[&str] = &[
     "future_v19",
     "hash_lp_with_hexpire_v12",
@@ -399,10 +399,8 @@ const REFUSED: &[&str] = &[
     "module_aux_empty",
     "module_aux_v12",
     "redis_40_with_module",
-    "redis_50_with_streams",
     "redis_60_with_module_aux",
     "redis_ent_opcode_ram_lru",
-    "stream_v11",
 ];
 
 #[test]

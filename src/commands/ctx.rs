@@ -28,6 +28,8 @@ pub struct Limits {
     pub string_len_max: u64,
     /// Whether FLUSHALL and FLUSHDB are asynchronous where they do not say (`lazyfree-lazy-user-flush`).
     pub lazy_user_flush: bool,
+    /// Whether DUMP compresses strings (`rdbcompression`).
+    pub compress_dumps: bool,
 }
 
 /// What a command function is handed.

@@ -5,9 +5,10 @@
 //! them and to take the SHA-1 of the whole, which keeps it. Numbers are 32 bits, most significant byte first.
 //!
 //! ```text
-//! value   = mix type (0 string, 1 list, 2 set, 3 zset, 4 hash), then
+//! value   = mix type (0 string, 1 list, 2 set, 3 zset, 4 hash, 6 stream), then
 //!           string: mix it          list: mix each element     set: add each member
 //!           hash: add (mix field, mix value) for each          zset: add (mix member, mix score) for each
+//!           stream: mix the ID of each entry (as ms.seq), each field and each value
 //!           and with an expiry: add "!!expire!!"
 //! key     = mix name, then as value
 //! dataset = for each database that holds keys: mix its number, then add each key
@@ -17,6 +18,7 @@ use crate::base::numbers;
 use crate::base::sha1::sha1;
 use crate::keyspace::Keyspace;
 use crate::types::entry::Entry;
+use crate::types::stream::StreamId;
 use crate::types::table::TableEntry;
 use crate::types::{Element, ValueRef};
 
@@ -54,6 +56,7 @@ fn mix_value(digest: &mut Digest, entry: &Entry) {
         ValueRef::Set(_) => 2,
         ValueRef::ZSet(_) => 3,
         ValueRef::Hash(_) => 4,
+        ValueRef::Stream(_) => 6,
     };
     mix(digest, &type_number.to_be_bytes());
     match value {
@@ -67,6 +70,15 @@ fn mix_value(digest: &mut Digest, entry: &Entry) {
                 text.clear();
                 numbers::format_g17(score, &mut text);
                 add(digest, &pair(member, Element::Bytes(&text)));
+            }
+        }
+        ValueRef::Stream(stream) => {
+            for entry in stream.range(StreamId::MIN, StreamId::MAX) {
+                mix(digest, entry.id.spelled(b'.').bytes());
+                for (field, value) in entry.fields() {
+                    mix_element(digest, field);
+                    mix_element(digest, value);
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::resp::request::Argv;
 
 fn dump(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
     match ctx.keys.read(argv.at(1)) {
-        Some(entry) => ctx.reply.bulk(&dump_payload(entry.value())),
+        Some(entry) => ctx.reply.bulk(&dump_payload(entry.value(), ctx.limits.compress_dumps)),
         None => ctx.reply.null(),
     }
     Ok(())

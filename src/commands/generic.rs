@@ -104,6 +104,7 @@ fn clone_value(entry: &Entry) -> Value {
         ValueRef::Set(set) => Value::Set(set.clone()),
         ValueRef::Hash(hash) => Value::Hash(hash.clone()),
         ValueRef::ZSet(zset) => Value::ZSet(zset.clone()),
+        ValueRef::Stream(stream) => Value::Stream(stream.clone()),
     }
 }
 

@@ -36,6 +36,7 @@ pub fn is_big(value: ValueRef<'_>) -> bool {
         ValueRef::Set(set) if set.encoding() == "hashtable" => set.len(),
         ValueRef::Hash(hash) if hash.encoding() == "hashtable" => hash.len(),
         ValueRef::ZSet(zset) if zset.encoding() == "skiplist" => zset.len(),
+        ValueRef::Stream(stream) => stream.parts(),
         _ => 1,
     };
     allocations > THRESHOLD
@@ -86,7 +87,8 @@ mod tests {
     use crate::base::memory;
     use crate::base::rng::Rng;
     use crate::keyspace::Keyspace;
-    use crate::types::{CollectionLimits, Hash, List, Set, Value, ZSet};
+    use crate::types::stream::{Group, Nack, NewId, StreamId};
+    use crate::types::{CollectionLimits, Hash, List, Set, Stream, Value, ZSet};
 
     const ELEMENTS: usize = 20_000;
 
@@ -94,14 +96,19 @@ mod tests {
     fn big_values() -> Vec<Value> {
         let limits = CollectionLimits { list_max_listpack_size: 10, ..CollectionLimits::default() };
         let (mut list, mut set, mut hash, mut zset) = (List::new(), Set::new(), Hash::new(), ZSet::new());
+        let (mut stream, mut group) = (Stream::new(), Group::new(StreamId::MIN, None));
+        let consumer = group.add_consumer(b"consumer", 0).expect("new");
         for number in 0..ELEMENTS {
             let text = format!("element:{number}").into_bytes();
             list.push_back(&text, &limits);
             set.add(&text, &limits);
             hash.set(&text, &text, &limits);
             zset.insert(&text, (number * 7919 % ELEMENTS) as f64, &limits);
+            let added = stream.append(NewId::Auto, 5, [(&text[..], &text[..])].into_iter(), &limits);
+            group.assign(added.expect("above"), Nack { delivered_ms: 0, deliveries: 1, consumer });
         }
-        vec![Value::List(list), Value::Set(set), Value::Hash(hash), Value::ZSet(zset)]
+        stream.add_group(b"group", group);
+        vec![Value::List(list), Value::Set(set), Value::Hash(hash), Value::ZSet(zset), Value::Stream(stream)]
     }
 
     #[test]
@@ -133,14 +140,14 @@ mod tests {
             keys.insert(number.to_string().as_bytes(), value, None);
         }
         (0..100).for_each(|number| keys.set_str(format!("s{number}").as_bytes(), b"v", None));
-        assert_eq!(keys.flush(None, true), 104);
+        assert_eq!(keys.flush(None, true), 105);
         let mut slices = 0;
         while keys.has_retired() {
             keys.free_retired(256);
             slices += 1;
         }
-        assert!(slices > 4 * 5, "{slices}");
-        assert_eq!(keys.retired_objects(), (0, 104));
+        assert!(slices > 5 * 5, "{slices}");
+        assert_eq!(keys.retired_objects(), (0, 105));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::base::hash::hash;
 use crate::base::rng::Rng;
 use crate::types::entry::{Entry, ValueMut};
 use crate::types::table::TableEntry;
-use crate::types::{CollectionLimits, Hash, List, Set, Str, Value, ValueRef, ZSet};
+use crate::types::{CollectionLimits, Hash, List, Set, Str, Stream, Value, ValueRef, ZSet};
 use access::{AccessRule, CLOCK_MASK};
 use lazyfree::{LazyFree, Retired};
 use std::collections::HashMap;
@@ -625,6 +625,7 @@ typed_access!(List, list, list_mut, list_or_new);
 typed_access!(Set, set, set_mut, set_or_new);
 typed_access!(Hash, hash, hash_mut, hash_or_new);
 typed_access!(ZSet, zset, zset_mut, zset_or_new);
+typed_access!(Stream, stream, stream_mut, stream_or_new);
 
 impl Keyspace {
     /// Takes the key out if its collection has become empty; returns whether it did.

@@ -24,6 +24,7 @@ impl WaitKind {
         match value {
             ValueRef::List(_) => Some(WaitKind::List),
             ValueRef::ZSet(_) => Some(WaitKind::ZSet),
+            ValueRef::Stream(_) => Some(WaitKind::Stream),
             _ => None,
         }
     }

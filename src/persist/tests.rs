@@ -13,6 +13,7 @@ use super::snapshot::{
 use crate::base::disk;
 use crate::base::rng::Rng;
 use crate::keyspace::{Db, Keyspace};
+use crate::types::stream::NewId;
 use crate::types::table::TableEntry;
 use crate::types::{CollectionLimits, Value, ValueRef};
 
@@ -52,13 +53,14 @@ fn data_set(seed: u64, keys: usize) -> Keyspace {
         let expire_ms = (rng.below(3) == 0).then(|| rng.below(1 << 42) as i64);
         let size = rng.index(40).max(1) * [1, 20][rng.index(2)];
         let texts: Vec<Vec<u8>> = (0..size).map(|i| format!("{i}{}", "x".repeat(rng.index(90))).into_bytes()).collect();
-        let mut value = match rng.below(7) {
+        let mut value = match rng.below(8) {
             0 => return_str(&mut keyspace, &key, &texts.concat(), expire_ms),
             1 => return_str(&mut keyspace, &key, rng.next_u64().to_string().as_bytes(), expire_ms),
             2 => return_str(&mut keyspace, &key, &texts[0], expire_ms),
             3 => Some(Value::List(Default::default())),
             4 => Some(Value::Set(Default::default())),
             5 => Some(Value::Hash(Default::default())),
+            6 => Some(Value::Stream(Default::default())),
             _ => Some(Value::ZSet(Default::default())),
         };
         for text in &texts {
@@ -67,6 +69,10 @@ fn data_set(seed: u64, keys: usize) -> Keyspace {
                 Some(Value::Set(set)) => assert!(set.add(text, &limits)),
                 Some(Value::Hash(hash)) => assert!(hash.set(text, b"value", &limits)),
                 Some(Value::ZSet(zset)) => assert!(zset.insert(text, rng.below(9) as f64 / 4.0, &limits).is_none()),
+                Some(Value::Stream(stream)) => {
+                    let field = [(&b"field"[..], &text[..])];
+                    assert!(stream.append(NewId::Auto, 5, field.into_iter(), &limits).is_ok());
+                }
                 Some(Value::Str(_)) | None => {}
             }
         }
@@ -97,6 +103,7 @@ fn told(db: &Db) -> BTreeMap<Vec<u8>, Told> {
             ValueRef::ZSet(zset) => {
                 zset.iter().map(|(m, score)| [&m.to_vec()[..], &score.to_le_bytes()].concat()).collect()
             }
+            ValueRef::Stream(stream) => stream.nodes().map(|(_, node)| node.as_bytes().to_vec()).collect(),
         };
         if matches!(value, ValueRef::Set(_) | ValueRef::Hash(_)) {
             texts.sort();

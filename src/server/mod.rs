@@ -268,7 +268,7 @@ impl Server {
             clients: Clients::default(),
             keys,
             effects: Effects::default(),
-            limits: Limits { string_len_max: config.proto_max_bulk_len, lazy_user_flush: false },
+            limits: Limits { string_len_max: config.proto_max_bulk_len, lazy_user_flush: false, compress_dumps: true },
             stats: Stats::default(),
             repl,
             pubsub: PubSub::default(),
@@ -337,6 +337,7 @@ impl Server {
         let config = &self.config;
         self.limits.string_len_max = config.proto_max_bulk_len;
         self.limits.lazy_user_flush = config.lazyfree_lazy_user_flush;
+        self.limits.compress_dumps = config.rdbcompression;
         self.keys.lazy = LazyFree {
             expire: config.lazyfree_lazy_expire,
             server_del: config.lazyfree_lazy_server_del,
@@ -352,6 +353,8 @@ impl Server {
             hash_max_listpack_value: config.hash_max_listpack_value as usize,
             zset_max_listpack_entries: config.zset_max_listpack_entries as usize,
             zset_max_listpack_value: config.zset_max_listpack_value as usize,
+            stream_node_max_bytes: config.stream_node_max_bytes,
+            stream_node_max_entries: config.stream_node_max_entries,
         };
     }
 

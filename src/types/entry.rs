@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! | access 24 bits, kind 8 bits | lengths 32 bits | [expiry 8] | [slot 8 or 16] | key … | [inline value …] |
-//! kind     bit 7: there is an expiry; bits 0..6: INT, INLINE, RAW_INLINE, HEAP, LIST, SET, HASH, ZSET
+//! kind     bit 7: there is an expiry; bits 0..6: INT, INLINE, RAW_INLINE, HEAP, LIST, SET, HASH, ZSET, STREAM
 //! lengths  inline strings: key length 16 bits, value length 16 bits; otherwise the key's length
-//! slot     INT: the number; HEAP: Rc<Vec<u8>>; collections: the List, Set, Hash or ZSet itself (16 bytes)
+//! slot     INT: the number; HEAP: Rc<Vec<u8>>; collections: the List, Set, Hash, ZSet or Stream itself (16 bytes)
 //! ```
 //!
 //! A string of up to `INLINE_MAX` bytes stands beside its key, so that `GET` costs one miss after the bucket.
 
 use super::table::TableEntry;
-use super::{Hash, List, Set, Str, StrRef, Value, ValueRef, ZSet};
+use super::{Hash, List, Set, Str, StrRef, Stream, Value, ValueRef, ZSet};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
@@ -29,6 +29,7 @@ const LIST: u8 = 4;
 const SET: u8 = 5;
 const HASH: u8 = 6;
 const ZSET: u8 = 7;
+const STREAM: u8 = 8;
 const HAS_EXPIRY: u8 = 0x80;
 const HEADER: usize = 8;
 const ALIGN: usize = 8;
@@ -38,6 +39,7 @@ const _: () = {
     assert!(size_of::<Set>() <= 16 && align_of::<Set>() <= ALIGN);
     assert!(size_of::<Hash>() <= 16 && align_of::<Hash>() <= ALIGN);
     assert!(size_of::<ZSet>() <= 16 && align_of::<ZSet>() <= ALIGN);
+    assert!(size_of::<Stream>() <= 16 && align_of::<Stream>() <= ALIGN);
     assert!(size_of::<Rc<Vec<u8>>>() == 8);
 };
 
@@ -57,6 +59,8 @@ pub enum ValueMut<'a> {
     Hash(&'a mut Hash),
     /// A sorted set.
     ZSet(&'a mut ZSet),
+    /// A stream.
+    Stream(&'a mut Stream),
 }
 
 /// What an entry's allocation looks like; enough to find every part of it.
@@ -138,6 +142,7 @@ impl Entry {
             Value::Set(_) => SET,
             Value::Hash(_) => HASH,
             Value::ZSet(_) => ZSET,
+            Value::Stream(_) => STREAM,
         };
         let mut entry = Entry::build(kind, key, expire_ms, 0, b"");
         // SAFETY: the entry was built with the kind whose slot this is, not initialised yet.
@@ -149,6 +154,7 @@ impl Entry {
                 Value::Set(set) => entry.slot::<Set>().write(set),
                 Value::Hash(hash) => entry.slot::<Hash>().write(hash),
                 Value::ZSet(zset) => entry.slot::<ZSet>().write(zset),
+                Value::Stream(stream) => entry.slot::<Stream>().write(stream),
             }
         }
         entry
@@ -272,6 +278,7 @@ impl Entry {
                 LIST => ValueRef::List(&*slot.cast()),
                 SET => ValueRef::Set(&*slot.cast()),
                 HASH => ValueRef::Hash(&*slot.cast()),
+                STREAM => ValueRef::Stream(&*slot.cast()),
                 _ => ValueRef::ZSet(&*slot.cast()),
             }
         }
@@ -286,6 +293,7 @@ impl Entry {
                 SET => ValueMut::Set(&mut *self.slot()),
                 HASH => ValueMut::Hash(&mut *self.slot()),
                 ZSET => ValueMut::ZSet(&mut *self.slot()),
+                STREAM => ValueMut::Stream(&mut *self.slot()),
                 _ => ValueMut::Str,
             }
         }
@@ -377,6 +385,7 @@ impl Entry {
                 LIST => Value::List(self.slot::<List>().read()),
                 SET => Value::Set(self.slot::<Set>().read()),
                 HASH => Value::Hash(self.slot::<Hash>().read()),
+                STREAM => Value::Stream(self.slot::<Stream>().read()),
                 _ => Value::ZSet(self.slot::<ZSet>().read()),
             };
             dealloc(self.0.as_ptr(), shape.layout());
@@ -396,6 +405,7 @@ impl Entry {
             ValueRef::Set(set) => set.encoding(),
             ValueRef::Hash(hash) => hash.encoding(),
             ValueRef::ZSet(zset) => zset.encoding(),
+            ValueRef::Stream(stream) => stream.encoding(),
         }
     }
 
@@ -425,6 +435,7 @@ impl Drop for Entry {
                 SET => self.slot::<Set>().drop_in_place(),
                 HASH => self.slot::<Hash>().drop_in_place(),
                 ZSET => self.slot::<ZSet>().drop_in_place(),
+                STREAM => self.slot::<Stream>().drop_in_place(),
                 _ => {}
             }
             dealloc(self.0.as_ptr(), shape.layout());

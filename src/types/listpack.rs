@@ -121,6 +121,34 @@ impl<'a> Encoding<'a> {
     }
 }
 
+/// Entries that go to the end of a listpack together, at the price of one move.
+#[derive(Default)]
+pub struct EncodedEntries {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl EncodedEntries {
+    /// Adds an entry, as an integer if that is what the text says.
+    #[inline]
+    pub fn push(&mut self, value: &[u8]) {
+        self.put(&Encoding::of(value));
+    }
+
+    /// Adds an integer.
+    #[inline]
+    pub fn push_int(&mut self, number: i64) {
+        self.put(&Encoding::of_int(number));
+    }
+
+    fn put(&mut self, entry: &Encoding) {
+        let at = self.bytes.len();
+        self.bytes.resize(at + entry.len_with_backlen(), 0);
+        entry.write_to(&mut self.bytes[at..]);
+        self.count += 1;
+    }
+}
+
 /// `value` as a number when it is that number's canonical text. Most strings are refused by their first byte.
 fn canonical_int(value: &[u8]) -> Option<i64> {
     match value.first() {
@@ -424,6 +452,22 @@ impl Listpack {
         self.resize_gap(at, 0, entries.len());
         self.bytes_mut()[at..at + entries.len()].copy_from_slice(entries);
         self.set_count(own + added);
+    }
+
+    /// Appends entries that were encoded before.
+    pub fn append_encoded(&mut self, entries: &EncodedEntries) {
+        let at = self.end().offset();
+        self.resize_gap(at, 0, entries.bytes.len());
+        self.bytes_mut()[at..at + entries.bytes.len()].copy_from_slice(&entries.bytes);
+        self.adjust_count(entries.count, 0);
+    }
+
+    /// Replaces the entry at `pos` by a number; it stands at the same `pos`.
+    #[inline]
+    pub fn replace_int(&mut self, pos: Pos, number: i64) {
+        let offset = pos.offset();
+        let old_len = next_offset(self.as_bytes(), offset) - offset;
+        self.put(pos, old_len, &Encoding::of_int(number));
     }
 
     /// Keeps the first `index` entries and returns the others.

@@ -1,4 +1,4 @@
-//! The values: string, list, set, hash, sorted set, and the encodings under them.
+//! The values: string, list, set, hash, sorted set, stream, and the encodings under them.
 //!
 //! This room knows no client and no database. Small collections are the field's packed formats (listpack, intset), big
 //! ones are tables and trees of our own. It may say `unsafe`, with its reason.
@@ -14,6 +14,7 @@ mod quicklist;
 pub mod ranked;
 pub mod set;
 pub mod str;
+pub mod stream;
 pub mod table;
 mod thin;
 mod walk;
@@ -24,6 +25,7 @@ pub use hash::Hash;
 pub use list::List;
 pub use set::Set;
 pub use str::Str;
+pub use stream::Stream;
 pub use zset::ZSet;
 
 /// A string value as it is read.
@@ -66,6 +68,10 @@ pub struct CollectionLimits {
     pub zset_max_listpack_entries: usize,
     /// Bytes of a packed sorted set's member.
     pub zset_max_listpack_value: usize,
+    /// Bytes of a stream's node (0: any number).
+    pub stream_node_max_bytes: u64,
+    /// Entries of a stream's node (0: any number).
+    pub stream_node_max_entries: u64,
 }
 
 impl Default for CollectionLimits {
@@ -80,6 +86,8 @@ impl Default for CollectionLimits {
             hash_max_listpack_value: 64,
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
+            stream_node_max_bytes: 4096,
+            stream_node_max_entries: 100,
         }
     }
 }
@@ -96,6 +104,8 @@ pub enum Value {
     Hash(Hash),
     /// A sorted set.
     ZSet(ZSet),
+    /// A stream.
+    Stream(Stream),
 }
 
 impl Value {
@@ -107,6 +117,7 @@ impl Value {
             Value::Set(set) => set.free_some(budget),
             Value::Hash(hash) => hash.free_some(budget),
             Value::ZSet(zset) => zset.free_some(budget),
+            Value::Stream(stream) => stream.free_some(budget),
             Value::Str(_) => false,
         }
     }
@@ -125,6 +136,8 @@ pub enum ValueRef<'a> {
     Hash(&'a Hash),
     /// A sorted set.
     ZSet(&'a ZSet),
+    /// A stream.
+    Stream(&'a Stream),
 }
 
 impl ValueRef<'_> {
@@ -136,6 +149,7 @@ impl ValueRef<'_> {
             ValueRef::Set(_) => "set",
             ValueRef::Hash(_) => "hash",
             ValueRef::ZSet(_) => "zset",
+            ValueRef::Stream(_) => "stream",
         }
     }
 }

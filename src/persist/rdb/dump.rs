@@ -37,8 +37,8 @@ impl fmt::Display for DumpError {
 impl std::error::Error for DumpError {}
 
 /// The payload of a value, in the encodings of version 10.
-pub fn dump_payload(value: ValueRef<'_>) -> Vec<u8> {
-    let mut payload = Saver::new(Vec::new(), SaveOptions { compress: true, checksum: false })
+pub fn dump_payload(value: ValueRef<'_>, compress: bool) -> Vec<u8> {
+    let mut payload = Saver::new(Vec::new(), SaveOptions { compress, checksum: false })
         .bare_value(value)
         .expect("writing to memory does not fail");
     payload.extend_from_slice(&format::VERSION_WRITTEN.to_le_bytes());

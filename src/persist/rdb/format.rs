@@ -46,6 +46,7 @@ pub mod type_id {
     pub const HASH_LISTPACK: u8 = 16;
     pub const ZSET_LISTPACK: u8 = 17;
     pub const LIST_QUICKLIST_2: u8 = 18;
+    pub const STREAM_2: u8 = 19;
 }
 
 /// What stands before the bytes of a node in `LIST_QUICKLIST_2`.
@@ -91,6 +92,10 @@ pub enum Layout {
     HashListpack,
     ZsetListpack,
     SetListpack,
+    /// Nodes, counters and groups: without and with what is counted, and with when consumers were active.
+    Stream,
+    Stream2,
+    Stream3,
     /// Known by name only.
     Unsupported,
 }
@@ -154,13 +159,13 @@ pub const TYPES: &[TypeRow] = &[
     row(12,  2, "zset-ziplist",          Layout::ZsetZiplist),
     row(13,  4, "hash-ziplist",          Layout::HashZiplist),
     row(14,  7, "quicklist",             Layout::QuicklistOfZiplists),
-    row(15,  9, "stream",                Layout::Unsupported),
+    row(15,  9, "stream",                Layout::Stream),
     row(16, 10, "hash-listpack",         Layout::HashListpack),
     row(17, 10, "zset-listpack",         Layout::ZsetListpack),
     row(18, 10, "quicklist-v2",          Layout::Quicklist2),
-    row(19, 10, "stream-v2",             Layout::Unsupported),
+    row(19, 10, "stream-v2",             Layout::Stream2),
     row(20, 11, "set-listpack",          Layout::SetListpack),
-    row(21, 11, "stream-v3",             Layout::Unsupported),
+    row(21, 11, "stream-v3",             Layout::Stream3),
     foreign(22, 12, "hash-with-field-expiry-pre-GA",          Family::Redis),
     foreign(23, 12, "hash-listpack-with-field-expiry-pre-GA", Family::Redis),
     foreign(24, 12, "hash-with-field-expiry",                 Family::Redis),

@@ -9,11 +9,11 @@
 //! ```
 //!
 //! - `format`: opcodes, the table of value types, lengths. - `load`: the push parser of a whole file.
-//! - `object`: the push parser of one value. - `ziplist`, `zipmap`: encodings older than version 10.
+//! - `object`: the push parser of one value, `stream`: that of a stream. - `ziplist`, `zipmap`: encodings older than version 10.
 //! - `verify`: whether a snapshot is whole and readable, without reading its values.
 //! - `save`: the writer. - `dump`: one value with a footer, for `DUMP` and `RESTORE`.
 //!
-//! Deliberately absent: streams, module values, hash field expiry, functions of the pre-release form.
+//! Deliberately absent: module values, hash field expiry, functions of the pre-release form.
 //! They are refused by name. Files, sockets and forks are others' business: here are only bytes.
 
 mod dump;
@@ -22,6 +22,7 @@ pub mod format;
 mod load;
 mod object;
 mod save;
+mod stream;
 mod strings;
 mod verify;
 mod ziplist;

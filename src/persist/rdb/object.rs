@@ -10,6 +10,7 @@ use crate::types::{CollectionLimits, Element, Hash, List, Set, Str, Value, ZSet}
 
 use super::error::ErrorKind;
 use super::format::{Layout, container};
+use super::stream::StreamReader;
 use super::strings::{Input, RdbString, StringReader};
 use super::{ziplist, zipmap};
 
@@ -33,6 +34,7 @@ enum Build {
     Set(Set),
     Hash(Hash),
     ZSet(ZSet),
+    Stream(Box<StreamReader>),
 }
 
 /// Reads one value.
@@ -55,6 +57,7 @@ impl ObjectReader {
             Layout::Set => Build::Set(Set::new()),
             Layout::Hash => Build::Hash(Hash::new()),
             Layout::ZsetTextScores | Layout::ZsetBinaryScores => Build::ZSet(ZSet::new()),
+            Layout::Stream | Layout::Stream2 | Layout::Stream3 => Build::Stream(Box::new(StreamReader::new(layout))),
             _ => Build::Whole,
         };
         let strings = StringReader::default();
@@ -63,6 +66,9 @@ impl ObjectReader {
 
     /// Takes what `input` has of the value.
     pub fn step(&mut self, input: &mut Input<'_>, limits: &CollectionLimits) -> Result<Progress, ErrorKind> {
+        if let Build::Stream(reader) = &mut self.build {
+            return reader.step(input);
+        }
         if let Build::Whole = self.build {
             return match self.strings.read(input)? {
                 Some(string) => whole(self.layout, string, limits).map(Progress::Done),
@@ -98,7 +104,7 @@ impl ObjectReader {
             // Never a listpack at first, whatever it may fit in: a listpack takes the sign from a score of -0, and a
             // member that is too long for one may come last.
             Build::ZSet(zset) => zset.expect(believed, usize::MAX, limits),
-            Build::List(_) | Build::Whole => {}
+            Build::List(_) | Build::Stream(_) | Build::Whole => {}
         }
     }
 
@@ -106,7 +112,7 @@ impl ObjectReader {
     fn element(&mut self, input: &mut Input<'_>, limits: &CollectionLimits) -> Result<bool, ErrorKind> {
         let mut scratch = itoa::Buffer::new();
         match &mut self.build {
-            Build::Whole => Ok(true),
+            Build::Whole | Build::Stream(_) => Ok(true),
             Build::List(_) if self.layout == Layout::Quicklist2 => self.quicklist_node(input),
             Build::List(list) => {
                 let Some(string) = self.strings.read(input)? else { return Ok(false) };
@@ -180,7 +186,7 @@ impl ObjectReader {
 
     fn finish(&mut self, limits: &CollectionLimits) -> Option<Value> {
         match std::mem::replace(&mut self.build, Build::Whole) {
-            Build::Whole => None,
+            Build::Whole | Build::Stream(_) => None,
             Build::List(mut list) => {
                 list.retighten(limits);
                 (!list.is_empty()).then_some(Value::List(list))

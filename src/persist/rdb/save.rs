@@ -9,7 +9,8 @@ use crate::base::crc64::crc64;
 use crate::base::lzf;
 use crate::base::numbers::parse_i64;
 use crate::types::list::ListNode;
-use crate::types::{Element, Hash, List, Set, StrRef, ValueRef, ZSet};
+use crate::types::stream::{Group, StreamId};
+use crate::types::{Element, Hash, List, Set, StrRef, Stream, ValueRef, ZSet};
 
 use super::format::{self, container, encode_length, opcode, special, type_id};
 use super::load::KeyMeta;
@@ -126,6 +127,7 @@ impl<W: Write> Saver<W> {
             ValueRef::Set(set) => self.set(set),
             ValueRef::Hash(hash) => self.hash(hash),
             ValueRef::ZSet(zset) => self.zset(zset),
+            ValueRef::Stream(stream) => self.stream(stream),
         }
     }
 
@@ -175,6 +177,58 @@ impl<W: Write> Saver<W> {
         for (member, score) in zset.iter().rev() {
             self.element(member)?;
             self.block.extend_from_slice(&score.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    /// When a consumer was last active is younger than version 10, so it is left out; readers take it to be when the
+    /// consumer was last seen.
+    fn stream(&mut self, stream: &Stream) -> io::Result<()> {
+        let nodes = stream.nodes();
+        encode_length(&mut self.block, nodes.len() as u64);
+        for (id, node) in nodes {
+            self.string(&id.to_bytes())?;
+            self.string(node.as_bytes())?;
+        }
+        let (last, first) = (stream.last_id(), stream.first_id().unwrap_or_default());
+        let deleted = stream.max_deleted_id();
+        let counters = [
+            stream.len(),
+            last.ms,
+            last.seq,
+            first.ms,
+            first.seq,
+            deleted.ms,
+            deleted.seq,
+            stream.entries_added(),
+            stream.groups().len() as u64,
+        ];
+        counters.iter().for_each(|&number| encode_length(&mut self.block, number));
+        stream.groups().try_for_each(|(name, group)| self.group(name, group))
+    }
+
+    fn group(&mut self, name: &[u8], group: &Group) -> io::Result<()> {
+        self.string(name)?;
+        encode_length(&mut self.block, group.last_id.ms);
+        encode_length(&mut self.block, group.last_id.seq);
+        encode_length(&mut self.block, group.entries_read.unwrap_or(u64::MAX));
+        encode_length(&mut self.block, group.pending_len() as u64);
+        for (id, nack) in group.pending_from(StreamId::MIN) {
+            self.block.extend_from_slice(&id.to_bytes());
+            self.block.extend_from_slice(&nack.delivered_ms.to_le_bytes());
+            encode_length(&mut self.block, nack.deliveries);
+            self.flush_if_full()?;
+        }
+        let consumers = group.consumers();
+        encode_length(&mut self.block, consumers.len() as u64);
+        for (number, consumer) in consumers {
+            self.string(consumer.name())?;
+            self.block.extend_from_slice(&consumer.seen_ms.to_le_bytes());
+            encode_length(&mut self.block, consumer.pending_len() as u64);
+            for (id, _) in group.pending_of(number, StreamId::MIN) {
+                self.block.extend_from_slice(&id.to_bytes());
+                self.flush_if_full()?;
+            }
         }
         Ok(())
     }
@@ -274,5 +328,6 @@ fn type_of(value: ValueRef<'_>) -> u8 {
         ValueRef::Hash(_) => type_id::HASH,
         ValueRef::ZSet(zset) if zset.as_listpack().is_some() => type_id::ZSET_LISTPACK,
         ValueRef::ZSet(_) => type_id::ZSET_2,
+        ValueRef::Stream(_) => type_id::STREAM_2,
     }
 }

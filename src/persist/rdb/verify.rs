@@ -10,6 +10,7 @@ use super::error::{ErrorKind, RdbError};
 use super::format::{Layout, Part};
 use super::load::{KeyMeta, Loader, Sink};
 use super::object::{container_kind, score};
+use super::stream::StreamSkipper;
 use super::strings::{Input, StringSkipper};
 
 /// Verifies one snapshot.
@@ -70,6 +71,7 @@ impl Sink for Nobody {
 /// Passes over one value.
 pub struct Skipper {
     layout: Layout,
+    stream: Option<StreamSkipper>,
     strings: StringSkipper,
     /// Elements still to come, once their count is known.
     left: Option<u64>,
@@ -79,11 +81,16 @@ pub struct Skipper {
 
 impl Skipper {
     pub fn new(layout: Layout) -> Self {
-        Skipper { layout, strings: StringSkipper::default(), left: None, part: 0 }
+        let is_stream = matches!(layout, Layout::Stream | Layout::Stream2 | Layout::Stream3);
+        let stream = is_stream.then(|| StreamSkipper::new(layout));
+        Skipper { layout, stream, strings: StringSkipper::default(), left: None, part: 0 }
     }
 
     /// Takes what `input` has of the value; false when more is needed.
     pub fn step(&mut self, input: &mut Input<'_>) -> Result<bool, ErrorKind> {
+        if let Some(stream) = &mut self.stream {
+            return stream.step(input, &mut self.strings);
+        }
         let Some(parts) = self.layout.element() else { return self.strings.skip(input) };
         let mut left = match self.left {
             Some(left) => left,

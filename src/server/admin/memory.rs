@@ -343,6 +343,7 @@ fn entry_bytes(entry: &Entry, samples: usize) -> usize {
         ValueRef::Set(set) => set.memory_bytes(samples),
         ValueRef::Hash(hash) => hash.memory_bytes(samples),
         ValueRef::ZSet(zset) => zset.memory_bytes(samples),
+        ValueRef::Stream(stream) => stream.memory_bytes(samples),
     };
     memory::size_class(entry.memory_bytes()) + SLOT_BYTES + inside
 }

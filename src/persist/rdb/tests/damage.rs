@@ -1,10 +1,11 @@
 //! Unsound snapshots: each gives an error that tells what and where, none a crash.
 
 use super::super::{DumpError, ErrorKind, KeyMeta, Loader, SaveOptions, Saver, dump_payload, load_dump_payload};
-use super::{Told, load, load_slices, one_key, view};
+use super::{Content, Told, load, load_slices, one_key, view};
 use crate::base::crc64::crc64;
 use crate::base::rng::Rng;
-use crate::types::{CollectionLimits, Hash, List, Set, Str, Value, ZSet};
+use crate::types::stream::{Group, Nack, NewId, StreamId};
+use crate::types::{CollectionLimits, Hash, List, Set, Str, Stream, Value, ZSet};
 
 fn kind(bytes: &[u8]) -> ErrorKind {
     load(bytes).expect_err("unsound").kind
@@ -39,9 +40,6 @@ fn values_that_cannot_be_held_are_named() {
         (6, "module-value-pre-GA"),
         (7, "module-value"),
         (8, "unknown"),
-        (15, "stream"),
-        (19, "stream-v2"),
-        (21, "stream-v3"),
         (24, "hash-with-field-expiry"),
         (25, "hash-listpack-with-field-expiry"),
         (26, "unknown"),
@@ -52,8 +50,8 @@ fn values_that_cannot_be_held_are_named() {
         assert_eq!(error.kind, ErrorKind::Type { id, name });
         assert_eq!(error.key.as_deref(), Some(&b"k"[..]));
     }
-    let text = load(&one_key(21, b"")).expect_err("unsupported").to_string();
-    assert_eq!(text, "Can't load values of RDB type 21 (stream-v3), key 'k', at offset 12");
+    let text = load(&one_key(24, b"")).expect_err("unsupported").to_string();
+    assert_eq!(text, "Can't load values of RDB type 24 (hash-with-field-expiry), key 'k', at offset 12");
     assert_eq!(kind(b"VALKEY080\x16\x01k"), ErrorKind::Type { id: 22, name: "hash-with-field-expiry" });
     assert_eq!(kind(b"REDIS0012\xf6\x01x"), ErrorKind::PreReleaseFunctions);
     assert_eq!(kind(b"REDIS0012\xf3\x01x"), ErrorKind::Opcode(243));
@@ -94,7 +92,7 @@ fn contents_that_contradict_themselves_are_refused() {
 #[test]
 fn claims_are_not_believed() {
     for length in [&b"\x80\xff\xff\xff\xff"[..], b"\x81\0\0\x7f\xff\xff\xff\xff\xff"] {
-        for id in [0, 1, 2, 3, 4, 5, 16, 18] {
+        for id in [0, 1, 2, 3, 4, 5, 15, 16, 18, 19, 21] {
             let mut bytes = one_key(id, length);
             bytes.extend_from_slice(&[1; 100]);
             let result = load(&bytes);
@@ -102,6 +100,105 @@ fn claims_are_not_believed() {
         }
     }
     assert!(matches!(kind(&one_key(0, b"\x81\xff\xff\xff\xff\xff\xff\xff\xff")), ErrorKind::Corrupt(_)));
+}
+
+/// A stream with something of everything.
+fn small_stream() -> Stream {
+    let limits = CollectionLimits { stream_node_max_entries: 3, ..CollectionLimits::default() };
+    let mut stream = Stream::new();
+    for ms in 1..=5 {
+        let fields = [(&b"a"[..], &b"1"[..]), (b"b", b"text")];
+        let fields = fields.into_iter().take(1 + ms as usize % 2);
+        stream.append(NewId::Exact(StreamId::new(ms, 7)), 0, fields, &limits).expect("above");
+    }
+    let mut group = Group::new(StreamId::new(4, 7), Some(4));
+    let (one, two) = (group.add_consumer(b"one", 5), group.add_consumer(b"two", 6));
+    for (ms, consumer) in [(1, one), (2, two), (4, one)] {
+        let consumer = consumer.expect("new");
+        group.assign(StreamId::new(ms, 7), Nack { delivered_ms: 99, deliveries: 3, consumer });
+    }
+    stream.add_group(b"readers", group);
+    stream.add_group(b"idle", Group::new(StreamId::MIN, None));
+    stream.delete(StreamId::new(2, 7));
+    stream
+}
+
+/// The stream of `small_stream` in one of the three forms, without its type.
+fn stream_body(form: u8) -> Vec<u8> {
+    let mut payload = dump_payload(view(&Value::Stream(small_stream())), true);
+    payload.truncate(payload.len() - 10);
+    let mut body = payload.split_off(1);
+    let find = |body: &[u8], what: &[u8]| body.windows(what.len()).position(|window| window == what).expect("there");
+    if form == 1 {
+        // The first ID, the deleted one and the count of added entries; and of each group the entries read.
+        let at = find(&body, b"\x04\x05\x07\x01\x07\x02\x07\x05");
+        body.drain(at + 3..at + 8);
+        let at = find(&body, b"readers\x04\x07\x04");
+        body.remove(at + 9);
+        let at = find(&body, b"idle\0\0\x81");
+        body.drain(at + 6..at + 15);
+    }
+    if form == 3 {
+        for name in [b"\x03one", b"\x03two"] {
+            let at = find(&body, name) + 12;
+            body.splice(at..at, 77i64.to_le_bytes());
+        }
+    }
+    body
+}
+
+#[test]
+fn streams_of_all_forms_are_read_however_they_are_cut() {
+    for (form, id) in [(1, 15), (2, 19), (3, 21)] {
+        let bytes = one_key(id, &stream_body(form));
+        let told = load(&bytes).unwrap_or_else(|error| panic!("form {form}: {error}"));
+        let Some(Content::Stream(text)) = told.content(0, "k") else { panic!("{told:?}") };
+        let facts = ["length 4 last 5-7", "2 text", "readers 4-7", "consumer one 5 2", "  1-7 one 99 3", "idle 0-0"];
+        assert!(
+            facts.iter().skip(usize::from(form == 1)).all(|fact| *fact == "2 text" || text.contains(fact)),
+            "{text}"
+        );
+        let deleted = if form == 1 { "deleted 0-0 added 4" } else { "deleted 2-7 added 5" };
+        assert!(text.contains(deleted), "{text}");
+        for cut in 1..bytes.len() {
+            let (first, second) = bytes.split_at(cut);
+            assert!(load_slices([first, second].into_iter()).expect("sound") == told, "form {form} cut at {cut}");
+            assert!(load(first).is_err(), "form {form} ends at {cut}");
+        }
+        assert!(load_slices(bytes.chunks(1)).expect("sound") == told);
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let whole = load(&changed);
+            assert!(load_slices(changed.chunks(5)).ok() == whole.ok(), "form {form} bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn streams_that_contradict_themselves_are_refused() {
+    let sound = stream_body(2);
+    let damage = |what: &[u8], instead: &[u8]| {
+        let mut body = sound.clone();
+        let at = body.windows(what.len()).position(|window| window == what).expect("there");
+        body.splice(at..at + what.len(), instead.iter().copied());
+        kind(&one_key(19, &body))
+    };
+    let corrupt = |kind: ErrorKind| assert!(matches!(kind, ErrorKind::Corrupt(_)), "{kind:?}");
+    // The last ID is below the last entry's; the nodes are out of order; an ID is too short.
+    corrupt(damage(b"\x04\x05\x07\x01\x07", b"\x04\x04\x07\x01\x07"));
+    corrupt(damage(b"\x10\0\0\0\0\0\0\0\x04", b"\x10\0\0\0\0\0\0\0\x03"));
+    corrupt(damage(b"\x10\0\0\0\0\0\0\0\x04\0", b"\x0f\0\0\0\0\0\0\0\x04"));
+    // Two groups, or consumers, of one name; a pending entry that a consumer has and the group has not.
+    corrupt(damage(b"\x04idle", b"\x07readers"));
+    corrupt(damage(b"\x03two", b"\x03one"));
+    corrupt(damage(
+        b"\x03one\x05\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x01",
+        b"\x03one\x05\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x09",
+    ));
+    // A length without nodes.
+    corrupt(kind(&one_key(19, b"\0\x01\x05\x07\0\0\0\0\x05\0")));
+    assert!(load(&one_key(19, b"\0\0\x05\x07\0\0\0\0\x05\0")).is_ok(), "an empty stream is one");
 }
 
 /// A small snapshot with a value of every encoding that is written.
@@ -121,6 +218,7 @@ fn small_snapshot(checksum: bool) -> Vec<u8> {
     }
     big_list.push_back(&[b'q'; 9000], &limits);
     big_zset.insert(&long, 2.0, &limits);
+    let stream = small_stream();
     ints.add(b"5000", &limits);
     let values = [
         Value::Str(Str::Int(-3)),
@@ -135,10 +233,11 @@ fn small_snapshot(checksum: bool) -> Vec<u8> {
         Value::Hash(big_hash),
         Value::ZSet(zset),
         Value::ZSet(big_zset),
+        Value::Stream(stream),
     ];
     let mut saver = Saver::new(Vec::new(), SaveOptions { compress: true, checksum });
     saver.header(&[(b"redis-ver", b"7.2.4")]).expect("memory");
-    saver.select_db(0, 12, 0).expect("memory");
+    saver.select_db(0, 13, 0).expect("memory");
     for (n, value) in values.iter().enumerate() {
         saver
             .key(
@@ -154,7 +253,7 @@ fn small_snapshot(checksum: bool) -> Vec<u8> {
 #[test]
 fn a_snapshot_cut_anywhere_is_not_whole() {
     let bytes = small_snapshot(true);
-    assert_eq!(load(&bytes).expect("sound").keys.len(), 12);
+    assert_eq!(load(&bytes).expect("sound").keys.len(), 13);
     for cut in 0..bytes.len() {
         let (mut loader, mut told) = (Loader::new(CollectionLimits::default()), Told::default());
         assert_eq!(loader.feed(&bytes[..cut], &mut told), Ok(cut));
@@ -192,7 +291,7 @@ fn without_checksum_a_changed_bit_is_found_or_harmless() {
 fn bytes_of_no_meaning_never_crash() {
     for seed in 0..3000 {
         let mut rng = Rng::new(seed);
-        let id = [0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14, 16, 17, 18, 20][rng.index(16)];
+        let id = [0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21][rng.index(19)];
         let mut body = vec![1 + rng.below(30) as u8];
         body.extend((0..rng.index(40)).map(|_| [rng.next_u64() as u8, rng.below(4) as u8][rng.index(2)]));
         let _ = load(&one_key(id, &body));
@@ -219,7 +318,7 @@ fn checksums_count_from_version_5_on() {
 #[test]
 fn payloads_are_checked() {
     let limits = CollectionLimits::default();
-    let payload = dump_payload(view(&Value::Str(Str::from(b"some text".to_vec()))));
+    let payload = dump_payload(view(&Value::Str(Str::from(b"some text".to_vec()))), true);
     for cut in 0..payload.len() {
         assert!(load_dump_payload(&payload[..cut], &limits).is_err());
     }

@@ -8,7 +8,8 @@ mod verify;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::numbers::format_f64;
-use crate::types::{CollectionLimits, Str, StrRef, Value, ValueRef};
+use crate::types::stream::StreamId;
+use crate::types::{CollectionLimits, Element, Str, StrRef, Stream, Value, ValueRef};
 
 use super::{ErrorKind, KeyMeta, Loader, RdbError, Sink, Verifier};
 
@@ -21,6 +22,8 @@ enum Content {
     Hash(BTreeMap<Vec<u8>, Vec<u8>>),
     /// Scores as clients see them.
     ZSet(BTreeMap<Vec<u8>, Vec<u8>>),
+    /// Everything, spelled out.
+    Stream(String),
 }
 
 fn content(value: &Value) -> Content {
@@ -54,7 +57,38 @@ fn content(value: &Value) -> Content {
             assert!(scores.is_sorted(), "{scores:?}");
             Content::ZSet(members)
         }
+        Value::Stream(stream) => Content::Stream(spell(stream)),
     }
+}
+
+/// All that a stream holds, save when consumers were active.
+fn spell(stream: &Stream) -> String {
+    let text = |id: StreamId| String::from_utf8_lossy(id.text().bytes()).into_owned();
+    let mut out = format!(
+        "length {} last {} deleted {} added {}\n",
+        stream.len(),
+        text(stream.last_id()),
+        text(stream.max_deleted_id()),
+        stream.entries_added()
+    );
+    for entry in stream.range(StreamId::MIN, StreamId::MAX) {
+        let show = |element: Element<'_>| element.to_vec().escape_ascii().to_string();
+        let fields: Vec<_> = entry.fields().map(|(field, value)| show(field) + "=" + &show(value)).collect();
+        out += &format!("{} {}\n", text(entry.id), fields.join(" "));
+    }
+    for (name, group) in stream.groups() {
+        out += &format!("group {} {} {:?}\n", name.escape_ascii(), text(group.last_id), group.entries_read);
+        for (id, nack) in group.pending_from(StreamId::MIN) {
+            let owner = group.consumer(nack.consumer).name().escape_ascii();
+            out += &format!("  {} {owner} {} {}\n", text(id), nack.delivered_ms, nack.deliveries);
+        }
+        for (number, consumer) in group.consumers() {
+            let pending = group.pending_of(number, StreamId::MIN).count();
+            assert_eq!(pending, consumer.pending_len());
+            out += &format!("  consumer {} {} {pending}\n", consumer.name().escape_ascii(), consumer.seen_ms);
+        }
+    }
+    out
 }
 
 fn view(value: &Value) -> ValueRef<'_> {
@@ -65,6 +99,7 @@ fn view(value: &Value) -> ValueRef<'_> {
         Value::Set(set) => ValueRef::Set(set),
         Value::Hash(hash) => ValueRef::Hash(hash),
         Value::ZSet(zset) => ValueRef::ZSet(zset),
+        Value::Stream(stream) => ValueRef::Stream(stream),
     }
 }
 
@@ -76,6 +111,7 @@ fn encoding(value: &Value) -> &'static str {
         Value::Set(set) => set.encoding(),
         Value::Hash(hash) => hash.encoding(),
         Value::ZSet(zset) => zset.encoding(),
+        Value::Stream(stream) => stream.encoding(),
     }
 }
 

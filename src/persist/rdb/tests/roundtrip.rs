@@ -4,7 +4,8 @@ use super::super::format::Family;
 use super::super::{ErrorKind, KeyMeta, Loader, SaveOptions, Saver, Sink, dump_payload, load_dump_payload};
 use super::{Content, Told, content, encoding, load, load_slices, one_key, view};
 use crate::base::rng::Rng;
-use crate::types::{CollectionLimits, Hash, List, Set, Str, Value, ZSet};
+use crate::types::stream::{Group, Nack, NewId, StreamId, Trim};
+use crate::types::{CollectionLimits, Hash, List, Set, Str, Stream, Value, ZSet};
 
 fn random_bytes(rng: &mut Rng) -> Vec<u8> {
     match rng.below(8) {
@@ -83,12 +84,42 @@ fn random_zset(rng: &mut Rng, limits: &CollectionLimits) -> Value {
     Value::ZSet(zset)
 }
 
+/// A stream with deleted entries, groups, and entries that are pending though they are gone.
+pub fn random_stream(rng: &mut Rng, limits: &CollectionLimits) -> Value {
+    let mut stream = Stream::new();
+    let mut ids = Vec::new();
+    for _ in 0..[0, 3, 150, 600][rng.index(4)] {
+        let pairs: Vec<_> = (0..=rng.index(3)).map(|at| (format!("f{at}").into_bytes(), random_bytes(rng))).collect();
+        let fields = pairs.iter().map(|(field, value)| (&field[..], &value[..]));
+        ids.push(stream.append(NewId::Auto, 1 + rng.below(1 << 41), fields, limits).expect("above"));
+    }
+    let gone: Vec<StreamId> = ids.iter().copied().filter(|_| rng.below(5) == 0).collect();
+    for number in 0..rng.below(4) {
+        let mut group = Group::new(stream.last_id(), (rng.below(3) > 0).then(|| rng.below(1000)));
+        let consumers: Vec<_> = (0..rng.below(4))
+            .map(|at| group.add_consumer(format!("c{at}").as_bytes(), at as i64).expect("new"))
+            .collect();
+        for &id in ids.iter().filter(|_| !consumers.is_empty()) {
+            let consumer = consumers[rng.index(consumers.len())];
+            group.assign(
+                id,
+                Nack { delivered_ms: rng.next_u64() as i64 >> 8, deliveries: rng.below(1 << 20), consumer },
+            );
+        }
+        assert!(stream.add_group(format!("group {number}").as_bytes(), group));
+    }
+    gone.iter().for_each(|&id| assert!(stream.delete(id)));
+    stream.trim(Trim::MaxLen(400), false, 0);
+    Value::Stream(stream)
+}
+
 fn random_value(rng: &mut Rng, limits: &CollectionLimits) -> Value {
-    match rng.below(5) {
+    match rng.below(6) {
         0 => random_str(rng),
         1 => random_list(rng, limits),
         2 => random_set(rng, limits),
         3 => random_hash(rng, limits),
+        4 => random_stream(rng, limits),
         _ => random_zset(rng, limits),
     }
 }
@@ -158,7 +189,7 @@ fn payloads_come_back() {
     let mut rng = Rng::new(5);
     for _ in 0..60 {
         let value = random_value(&mut rng, &limits);
-        let payload = dump_payload(view(&value));
+        let payload = dump_payload(view(&value), true);
         let back = load_dump_payload(&payload, &limits).expect("sound");
         assert!(content(&back) == content(&value));
         assert_eq!(encoding(&back), encoding(&value));
@@ -195,7 +226,7 @@ fn payloads_are_those_of_stock() {
         ),
     ];
     for (value, payload) in cases {
-        assert_eq!(dump_payload(view(&value)).escape_ascii().to_string(), payload.escape_ascii().to_string());
+        assert_eq!(dump_payload(view(&value), true).escape_ascii().to_string(), payload.escape_ascii().to_string());
         assert!(content(&load_dump_payload(payload, &limits).expect("sound")) == content(&value));
     }
     // Compressed streams are not unique, so this one is only read.

@@ -43,10 +43,10 @@ fn what_is_wrong_on_the_outside_is_seen_and_the_inside_is_not_looked_at() {
 
 #[test]
 fn types_are_refused_by_number_and_key_wherever_the_bytes_are_cut() {
-    let bytes = one_key(15, b"anything");
+    let bytes = one_key(7, b"anything");
     for step in 1..bytes.len() {
-        let error = verify(&bytes, step).expect_err("a stream");
-        assert_eq!(error.kind, ErrorKind::Type { id: 15, name: "stream" });
+        let error = verify(&bytes, step).expect_err("a module's value");
+        assert_eq!(error.kind, ErrorKind::Type { id: 7, name: "module-value" });
         assert_eq!(error.key.as_deref(), Some(&b"k"[..]));
     }
 }

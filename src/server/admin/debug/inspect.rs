@@ -16,13 +16,13 @@ use std::fmt::Write;
 const DUMP_FRAME: usize = 1 + 2 + 8;
 
 /// What DEBUG OBJECT says of an entry.
-fn describe(entry: &Entry, clock: u32, list_limit: i64) -> String {
+fn describe(entry: &Entry, clock: u32, list_limit: i64, compress: bool) -> String {
     let value = entry.value();
     let mut text = format!(
         "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         entry,
         entry.encoding(),
-        dump_payload(value).len().saturating_sub(DUMP_FRAME),
+        dump_payload(value, compress).len().saturating_sub(DUMP_FRAME),
         entry.access(),
         clock.wrapping_sub(entry.access()) & CLOCK_MASK,
     );
@@ -44,7 +44,8 @@ fn describe(entry: &Entry, clock: u32, list_limit: i64) -> String {
 /// DEBUG OBJECT
 pub fn object(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let (clock, limit) = (server.keys.access_clock, server.config.list_max_listpack_size);
-    let text = server.keys.peek(argv.at(2)).map(|entry| describe(entry, clock, limit)).ok_or(error::NO_SUCH_KEY)?;
+    let entry = server.keys.peek(argv.at(2)).ok_or(error::NO_SUCH_KEY)?;
+    let text = describe(entry, clock, limit, server.limits.compress_dumps);
     answer(server, id, |reply| reply.status(&text))
 }
 
@@ -54,7 +55,7 @@ pub fn listpack(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     if entry.encoding() != "listpack" {
         return Err(CommandError::new("ERR Not a listpack encoded object."));
     }
-    let payload = dump_payload(entry.value());
+    let payload = dump_payload(entry.value(), server.limits.compress_dumps);
     log::info!("Listpack as DUMP has it: {}", payload.escape_ascii());
     answer(server, id, |reply| reply.status("Listpack structure written to the log"))
 }
