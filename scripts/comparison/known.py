@@ -4,6 +4,7 @@ Each row: name, the commands it is about, a predicate over (argv, stock's reply,
 A difference that no row explains fails the run; what rows explained is counted and printed.
 """
 
+from . import streams
 from .resp import is_error, items
 
 
@@ -70,6 +71,11 @@ def names_the_user(argv, stock, ours):
     return b"'".join(shown) == named or ours == named
 
 
+def both_say(*texts):
+    return lambda argv, stock, ours: all(is_error(reply) and any(text in reply[1] for text in texts)
+                                         for reply in (stock, ours))
+
+
 DOUBLES = "ZADD ZSCORE ZMSCORE ZINCRBY ZRANGE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZPOPMIN ZPOPMAX ZMPOP " \
           "ZUNION ZINTER ZDIFF ZRANDMEMBER"
 
@@ -94,6 +100,14 @@ TABLE = [
      "7.2 adds WITHSCORE, so a fourth word is no wrong arity any more"),
     ("ACL DRYRUN", "ACL", names_the_user,
      "7.2 names the user whose rules deny the command"),
+    ("consumers made sooner", "XGROUP", streams.made_before,
+     "7.2 makes the consumer that XREADGROUP, XCLAIM and XAUTOCLAIM name, even where there is nothing for it"),
+    ("consumers known better", "XINFO", streams.info_of_72,
+     "as consumers made sooner; and 7.2 tells when a consumer was last active"),
+    ("unbalanced streams", "XREAD XREADGROUP", both_say(b"Unbalanced"),
+     "7.2 names the command that was called, and the sign that it knows"),
+    ("XSETID", "XSETID", both_say(b"ERR The ID specified in XSETID is smaller than", b"ERR The entries_added specified"),
+     "7.2 looks at the deleted entries before it looks at those that are there"),
     ("COMMAND GETKEYS", "COMMAND", shorter_getkeys,
      "7.2 lets COMMAND GETKEYS be asked about a single word and answers by that command's own arity"),
 ]

@@ -10,6 +10,8 @@ Times to live are long and of few kinds, so that nothing depends on when a comma
 import random
 import re
 
+from .streams import fixed_ids
+
 # (No large negative number that is in range: a sample of that size with repetitions would never end.)
 EDGES = [b"", b"0", b"-1", b"-0", b"+7", b" 7", b"7 ", b"007", b"7.0", b"1e3", b"abc", b"nan", b"-nan", b"inf", b"-inf",
          b"+inf", b"infinity", b"1e400", b"-1e400", b"5e-324", b"0x10", b"3.0e", b"1e", b".5", b"4294967296",
@@ -156,6 +158,45 @@ TEMPLATES = """
 2  SORT ({l}|{z}) BY nosort [LIMIT {off} {cnt}] [GET {ref}] [DESC]
 2  SORT {s} BY nosort GET # STORE {l}
 3  SORT_RO ({nl}|{ns}|{l}) [LIMIT {off} {cnt}] [GET {ref}] [ALPHA] [DESC]
+50 XADD {st} [NOMKSTREAM] [MAXLEN [~|=] {xlen}|MINID [~|=] {xid}|MAXLEN ~ {xlen} LIMIT {cnt}] {nid} {sf1} {v}
+60 XADD {st} {nid} f1 {v} [f2 {m}] [f3 {m}]
+14 XADD {sf} (9000000000000000-*|9000000000000000-5|9000000000000001-1) {m} {v}
+10 XADD {sf} NOMKSTREAM [MAXLEN [~|=] {xlen}] * {m} {v}
+4  XADD {st} {low} {m} {v} {m} {v}
+10 XLEN {st}
+25 (XRANGE|XREVRANGE) {st} ({xid} {xid}|- +|+ -|- {xid}|{xid} +|{xex} +|- {xex}) [COUNT {cnt}]
+14 XDEL {st} {xid}+
+8  XTRIM {st} (MAXLEN|MINID) [~|=] ({xlen}|{xid})
+5  XTRIM {st} MAXLEN ~ {xlen} LIMIT {cnt}
+3  XTRIM {st} MINID ~ {xid} LIMIT {cnt}
+5  XSETID {st} {up} [ENTRIESADDED {cnt}] [MAXDELETEDID {xid}]
+5  XSETID {sx} {xid} [ENTRIESADDED {cnt}]
+8  XADD {sx} {nid} f1 {v}
+4  XINFO STREAM {sx}
+14 XREAD [COUNT {cnt}] [BLOCK 1] STREAMS ({st} ({xid}|$)|{st} {st} {xid} ({xid}|$))
+24 XREADGROUP GROUP {sg} {sc1} [COUNT {cnt}] [NOACK] STREAMS ({st} (>|>|>|{xid})|{st} {st} > {xid})
+8  XREADGROUP GROUP {sg} {sc1} [BLOCK 1] COUNT 3 STREAMS {st} >
+14 XACK {st} {sg} {xid}+
+14 XPENDING {st} {sg} [- + {cnt}|{xid} {xid} 10|- + 10 {sc1}|IDLE {idle} - + 10|IDLE {idle} - + 10 {sc1}]
+12 XCLAIM {st} {sg} {sc1} {idle} {xid}+ [FORCE] [JUSTID] [RETRYCOUNT {cnt}] [IDLE {cnt}|TIME {cnt}] [LASTID {xid}]
+8  XCLAIM {st} {sg} {sc1} 0 {xid}+ [FORCE] [JUSTID]
+12 XAUTOCLAIM {st} {sg} {sc1} {idle} (0|-|{xid}|{xex}) [COUNT {cnt}] [JUSTID]
+16 XGROUP CREATE {st} {sg} ({xid}|$|0|0) [MKSTREAM] [ENTRIESREAD {cnt}]
+5  XGROUP SETID {st} {sg} ({xid}|$|0) [ENTRIESREAD {cnt}]
+1  XGROUP DESTROY {st} {sg}
+5  XGROUP CREATECONSUMER {st} {sg} {sc1}
+3  XGROUP DELCONSUMER {st} {sg} {sc1}
+14 XINFO STREAM {st} [FULL [COUNT {cnt}]]
+10 XINFO GROUPS {st}
+8  XINFO CONSUMERS {st} {sg}
+1  (XINFO|XGROUP) (HELP|FOO|STREAM|CREATE)
+2  CONFIG SET stream-node-max-entries (0|1|3|10|100)
+1  CONFIG SET stream-node-max-bytes (0|1|200|4096)
+1  DEL {st}
+2  COPY {st} {st} REPLACE
+6  DUMP {st}
+1  SORT {st}
+1  SCAN 0 COUNT 100000 TYPE stream
 6  RPUSH {nl} {i} {i}
 6  SADD {ns} {i} {i}
 4  PING [{v}]
@@ -191,6 +232,7 @@ class Stream:
 
     def __init__(self, seed):
         self.random = random.Random(seed)
+        self.clock = 1           # of the IDs in streams
         self.dumps = [b"", b"\x00\x01a\x0a\x00", b"\x00\xc0\x05\x0a\x00" + b"\x00" * 8]
         self.weights, self.rules = compile_table(TEMPLATES)
         self.fill_weights, self.fills = compile_table(FILLS)
@@ -224,6 +266,7 @@ class Stream:
                 argv = asked
         if argv[0].upper() in (b"ZADD", b"ZINCRBY"):
             plain_zero(argv)
+        fixed_ids(argv)
         return argv
 
     def fill(self):
@@ -331,6 +374,42 @@ class Stream:
     def make_bh(self): return b"big:h"
     def make_bz(self): return b"big:z"
 
+    def make_st(self): return self.key_of_stream(b"st%d" % int(self.random.random() ** 2 * 6))
+    def make_sf(self): return b"sf%d" % self.random.randrange(2)
+    def make_sx(self): return b"sx%d" % self.random.randrange(2)    # from these nothing is deleted by name
+    def make_sg(self): return b"g%d" % self.random.choice([0, 0, 0, 1, 2])
+    def make_sc1(self): return b"consumer%d" % self.random.randrange(3)
+    def make_sf1(self): return self.random.choice([b"f1", b"f1", b"f2", b"12"])
+    def make_xlen(self): return b"%d" % self.random.choice([0, 1, 2, 5, 10, 20, 20, 50, 50, 200])
+    def make_idle(self): return self.random.choice([b"0", b"0", b"0", b"100000000", b"-1"])
+
+    def key_of_stream(self, key):
+        return key if self.random.random() < 0.97 else self.random.choice([b"k0", b"l0", b"missing"])
+
+    def make_xex(self): return b"(" + self.make_xid()
+
+    def make_nid(self):
+        """Mostly above what was there before."""
+        self.clock += self.random.random() < 0.3
+        dice = self.random.random()
+        if dice < 0.5:
+            return b"%d-*" % self.clock
+        return b"%d-%d" % (self.clock, self.random.randrange(1, 40)) if dice < 0.97 else self.make_low()
+
+    def make_low(self):
+        return self.random.choice([self.make_xid()[:9], b"0-*", b"0-0", b"5-", b"07-01", b" 5", b"-", b"+5"])
+
+    def make_up(self): return b"%d-100000" % self.clock
+
+    def make_xid(self):
+        dice = self.random.random()
+        if dice < 0.75:
+            return b"%d-%d" % (max(0, self.clock - int(self.random.random() ** 2 * 60)), self.random.randrange(4))
+        if dice < 0.93:
+            return b"%d" % max(0, self.clock - int(self.random.random() * 60))
+        return self.random.choice([b"0", b"0-0", b"0-1", b"-", b"+", b"18446744073709551615-18446744073709551615", b"5-", b"1-2-3", b"$",
+                                   b"18446744073709551615", b"07-01", b" 5", b"+5", b"9000000000000000-3", b"(1-1", b"(-", b">", b"5-+1"])
+
     def make_a(self):
         return b"%c%d" % (self.random.choice(b"kklshzn"), int(self.random.random() * 7)) if self.random.random() < 0.9 \
             else self.random.choice([b"big:l", b"big:s", b"big:h", b"big:z", b"missing", BINARY + b"k", b"numbers:l0"])
@@ -405,7 +484,7 @@ class Stream:
 NEEDS_A_LOOK = {b"SPOP", b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER", b"RANDOMKEY", b"DUMP"}
 
 # With a word dropped, these tell about the program (its commands, its connections) and not about data.
-NOT_SPOILT = {b"COMMAND", b"CLIENT"}
+NOT_SPOILT = {b"COMMAND", b"CLIENT", b"CONFIG"}
 
 
 # To queue these with another number of words spoils a transaction of 7.0 and not one of 7.2.

@@ -60,6 +60,8 @@ pub struct KeyWait {
     pub wakes_without_key: bool,
     /// What is answered where no client can wait, as in a transaction. Who has waited in vain gets a null array.
     pub refusal: Refusal,
+    /// What runs again in place of what was typed, where that would mean something else later.
+    pub args: Option<Vec<Vec<u8>>>,
 }
 
 /// The answer of a command that would wait and cannot.
@@ -125,7 +127,7 @@ impl Effects {
         (&self.commands, self.count)
     }
 
-    /// Lets the client wait for keys. The command must not have answered nor changed anything.
+    /// Lets the client wait for keys. The command must not have answered; what it has changed travels only if it says so.
     pub fn block_on_keys(&mut self, wait: KeyWait) {
         self.marks |= WAIT;
         self.wait = Some(Box::new(wait));

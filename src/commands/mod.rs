@@ -21,6 +21,7 @@ mod sample;
 pub mod scan;
 pub mod set;
 pub mod sort;
+pub mod stream;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -47,6 +48,7 @@ pub fn all_rows() -> &'static [&'static [Row<DataFn>]] {
         object::ROWS,
         set::ROWS,
         sort::ROWS,
+        stream::ROWS,
         string::ROWS,
         zset::ROWS,
     ]

@@ -19,6 +19,7 @@ fn wait(ctx: &mut Ctx<'_>, argv: Argv<'_>, keys: Range<usize>, deadline_ms: Opti
         deadline_ms,
         wakes_without_key: false,
         refusal: Refusal::NullArray,
+        args: None,
     });
 }
 

@@ -15,7 +15,7 @@ use crate::resp::request::{Argv, OwnedArgv};
 impl Server {
     /// Lets a client wait for keys, with the command that has just run. Where a client cannot wait, it is answered.
     #[cold]
-    pub(super) fn wait_for_keys(&mut self, id: ClientId, index: usize, argv: Argv<'_>, wait: Box<KeyWait>) {
+    pub(super) fn wait_for_keys(&mut self, id: ClientId, index: usize, argv: Argv<'_>, mut wait: Box<KeyWait>) {
         let Some(client) = self.clients.get_mut(id) else { return };
         if self.exec_depth > 0 || client.is_master() {
             return match wait.refusal {
@@ -31,7 +31,11 @@ impl Server {
         let waiter = Waiter { turn, client: id.watcher(), kind: wait.kind, wakes_without_key: wait.wakes_without_key };
         self.keys.begin_wait(db, &wait.keys, waiter);
         if let Some(waiting) = self.clients.get_mut(id).and_then(|client| client.waiting.as_mut()) {
-            waiting.held.push_front(OwnedArgv::copy_of(argv));
+            let args = match wait.args.take() {
+                Some(args) => OwnedArgv::new(args.iter().map(Vec::as_slice)),
+                None => OwnedArgv::copy_of(argv),
+            };
+            waiting.held.push_front(args);
             waiting.keys = Some((db, wait));
         }
     }

@@ -339,10 +339,7 @@ impl Server {
     /// What follows from a change: deletions of expired keys travel first, then the command or what stands for it.
     fn after_change(&mut self, id: ClientId, index: usize, argv: Argv<'_>, raw: Option<&[u8]>, changed: bool) {
         self.propagate_expired();
-        if let Some(wait) = self.effects.take_wait() {
-            self.effects.clear();
-            return self.wait_for_keys(id, index, argv, wait);
-        }
+        let wait = self.effects.take_wait();
         if self.effects.is_replaced() {
             let mut effects = std::mem::take(&mut self.effects);
             let (bytes, count) = effects.replacement();
@@ -352,7 +349,7 @@ impl Server {
             }
             effects.clear();
             self.effects = effects;
-        } else if (changed || self.effects.is_forced()) && self.wants_propagation() {
+        } else if wait.is_none() && (changed || self.effects.is_forced()) && self.wants_propagation() {
             let db = self.clients.get(id).map_or(0, |client| client.session.db);
             match raw {
                 Some(raw) => self.propagate(db, raw, 1),
@@ -370,6 +367,9 @@ impl Server {
             client.write_offset = self.repl.log.end();
         }
         self.effects.clear();
+        if let Some(wait) = wait {
+            self.wait_for_keys(id, index, argv, wait);
+        }
     }
 
     /// Lets the watchers of changed keys know that their EXEC must do nothing. Who waits for a key is served later,
