@@ -52,7 +52,7 @@ fn send(client: &mut Client, commands: &[Args]) {
     }
 }
 
-/// Fills several databases with five types in all their encodings, expiries, binary keys and big values.
+/// Fills several databases with all types in all their encodings, expiries, binary keys and big values.
 pub fn fill(client: &mut Client) {
     for db in DATABASES {
         client.good(&["SELECT", &db.to_string()]);
@@ -135,18 +135,50 @@ fn collections(dice: &mut Dice) -> Vec<Args> {
         let mut score = || (dice.below(1_000_000) as f64 / 64.0).to_string().into();
         commands.push(adding("ZADD", &format!("zset:{size}"), count, |i| vec![score(), word(i)]));
     }
+    commands.extend(streams(dice));
+    commands
+}
+
+/// Streams of one and of many nodes, with deleted entries, and groups that have read some of them.
+fn streams(dice: &mut Dice) -> Vec<Args> {
+    let mut commands = Vec::new();
+    for (size, count) in [("one", 1), ("small", 60), ("big", 3_000)] {
+        let key = format!("stream:{size}");
+        for i in 0..count {
+            let (id, value) = (format!("{}-{}", 1 + i / 3, 1 + i % 3), dice.below(1 << 40).to_string());
+            let mut command = args(&["XADD", &key, &id, "field", &value]);
+            command.extend((0..i % 3).flat_map(|at| vec![format!("other:{at}").into_bytes(), dice.bytes(i % 50)]));
+            commands.push(command);
+        }
+        commands.push(args(&["XDEL", &key, "3-1", "5-2", "5-3"]));
+        commands.push(args(&["XGROUP", "CREATE", &key, "readers", "0"]));
+        commands.push(args(&["XGROUP", "CREATE", &key, "idle", "$"]));
+        commands.push(args(&["XREADGROUP", "GROUP", "readers", "one", "COUNT", "40", "STREAMS", &key, ">"]));
+        commands.push(args(&["XREADGROUP", "GROUP", "readers", "two", "COUNT", "7", "STREAMS", &key, ">"]));
+        commands.push(args(&["XACK", &key, "readers", "1-1", "2-1", "14-1"]));
+    }
+    commands.push(args(&["XGROUP", "CREATE", "stream:empty", "idle", "0", "MKSTREAM"]));
     commands
 }
 
 fn expiries() -> Vec<Args> {
-    let keys = ["string:number:0", "string:even:70000", "list:small", "set:int16", "set:big", "hash:small", "zset:big"];
+    let keys = [
+        "string:number:0",
+        "string:even:70000",
+        "list:small",
+        "set:int16",
+        "set:big",
+        "hash:small",
+        "zset:big",
+        "stream:big",
+    ];
     let mut commands: Vec<Args> = keys.iter().map(|key| args(&["PEXPIREAT", key, "4102444800123"])).collect();
     commands.extend((0..200).map(|i| args(&["SET", &format!("volatile:{i}"), "x", "EX", &(10_000 + i).to_string()])));
     commands
 }
 
 /// Writes of all kinds, reproducible by seed, whose effect does not depend on time; keys are `r:TYPE:N`.
-/// Commands with chance in them (SPOP) are included, so only a replica can agree with the server written to.
+/// Commands with chance or the time in them (SPOP, XADD) are included, so only a replica can agree with the server written to.
 pub fn random_writes(client: &mut Client, seed: u64, count: usize) {
     let mut dice = Dice::new(seed);
     let mut left = count;
@@ -167,7 +199,7 @@ fn random_write(dice: &mut Dice) -> Args {
         1 => "x".repeat(dice.below(100) as usize),
         _ => format!("m{}", dice.below(300)),
     };
-    let kind = dice.pick(&["string", "count", "float", "list", "set", "hash", "zset"]);
+    let kind = dice.pick(&["string", "count", "float", "list", "set", "hash", "stream", "zset"]);
     let k = key(dice, kind);
     let (e, f) = (element(dice), element(dice));
     let n = dice.below(1000).to_string();
@@ -209,6 +241,10 @@ fn random_write(dice: &mut Dice) -> Args {
         ("hash", 0) => args(&["HDEL", &k, &e]),
         ("hash", 1) => args(&["HINCRBYFLOAT", &k, "f", "0.5"]),
         ("hash", _) => args(&["HSET", &k, &e, &f]),
+        ("stream", 0) => args(&["XADD", &k, "MAXLEN", "~", "100", "*", &e, &f]),
+        ("stream", 1) => args(&["XTRIM", &k, "MAXLEN", "30"]),
+        ("stream", 2) => args(&["XADD", &k, "MINID", "~", &n, "LIMIT", "50", "*", "field", &e]),
+        ("stream", _) => args(&["XADD", &k, "*", "field", &e, "other", &f]),
         (_, 0) => args(&["ZREM", &k, &e]),
         (_, 1) => args(&["ZINCRBY", &k, &n, &e]),
         (_, 2) => args(&["ZPOPMIN", &k]),
