@@ -10,7 +10,7 @@ Times to live are long and of few kinds, so that nothing depends on when a comma
 import random
 import re
 
-from .streams import fixed_ids
+from .streams import fixed_ids, short_waits
 
 # (No large negative number that is in range: a sample of that size with repetitions would never end.)
 EDGES = [b"", b"0", b"-1", b"-0", b"+7", b" 7", b"7 ", b"007", b"7.0", b"1e3", b"abc", b"nan", b"-nan", b"inf", b"-inf",
@@ -267,6 +267,7 @@ class Stream:
         if argv[0].upper() in (b"ZADD", b"ZINCRBY"):
             plain_zero(argv)
         fixed_ids(argv)
+        short_waits(argv)
         return argv
 
     def fill(self):
