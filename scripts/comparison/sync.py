@@ -23,7 +23,7 @@ def add_arguments(parser):
 
 
 def dataset(seed):
-    """Commands that make five types in all their encodings, binary keys, big values and expiries."""
+    """Commands that make all types in all their encodings, binary keys, big values and expiries."""
     rnd = random.Random(seed)
     word = lambda i: b"member:%d" % i
     for number in (0, -1, 127, -32769, 2**31, 2**63 - 1, -2**63, "007", "1.5", ""):
@@ -55,6 +55,12 @@ def dataset(seed):
         yield ["SADD", "set:%d" % size, *members]
         yield ["HSET", "hash:%d" % size, *itertools.chain(*((m, rnd.randrange(1000)) for m in members))]
         yield ["ZADD", "zset:%d" % size, *itertools.chain(*((rnd.random() * 1000, m) for m in members))]
+    for i in range(5000):
+        yield ["XADD", "stream:%d" % (i % 3), "%d-%d" % (1 + i // 9, 1 + i), "field", rnd.randrange(1000), *(["other", rnd.randbytes(i % 70)] * (i % 3))]
+    for i in range(3):
+        yield ["XDEL", "stream:%d" % i, "3-%d" % (19 + i), "3-%d" % (22 + i)]
+        yield ["XGROUP", "CREATE", "stream:%d" % i, "readers", "0"]
+        yield ["XREADGROUP", "GROUP", "readers", "one", "COUNT", 300, "STREAMS", "stream:%d" % i, ">"]
     for i in range(20000):
         yield ["SET", "key:%08d" % i, "value:%d" % i, *(["PXAT", 4102444800000 + i] if i % 3 else [])]
     for key in ("list:60", "set:60", "set:int:16", "hash:128", "hash:20000", "zset:60", "zset:20000", "string:noise:70000"):
