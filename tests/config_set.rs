@@ -202,3 +202,51 @@ fn a_rewritten_file_says_what_stock_writes() {
     assert_eq!(ours, stock);
     assert!(ours.1.contains(&"dir \"DIR\"".to_string()), "{ours:?}");
 }
+
+/// What the kernel knows of a process; of one that is gone, nothing.
+fn oom_score_adj(pid: &str) -> String {
+    fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap_or_default().trim().to_string()
+}
+
+/// The processes whose parent is this one.
+fn children_of(parent: &str) -> Vec<String> {
+    let numbers = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let parent_of = |pid: &str| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1).map(str::to_string))
+    };
+    numbers.filter(|pid| parent_of(pid).as_deref() == Some(parent)).collect()
+}
+
+#[test]
+fn the_kernel_is_told_whom_to_kill_first() {
+    let observe = |kind: Kind| {
+        let server = Server::start(kind, &[]);
+        let pid = server.pid().to_string();
+        let mut client = server.client();
+        let mut seen = vec![oom_score_adj(&pid)];
+        for (name, value) in [
+            ("oom-score-adj-values", "10 20 30"),
+            ("oom-score-adj", "yes"),
+            ("oom-score-adj", "absolute"),
+            ("oom-score-adj-values", "11 22 33"),
+            ("oom-score-adj", "no"),
+            ("oom-score-adj", "relative"),
+            ("oom-score-adj-values", "5 900 1000"),
+        ] {
+            seen.push(format!("{:?}", client.cmd(&["CONFIG", "SET", name, value])));
+            seen.push(oom_score_adj(&pid));
+        }
+        client.good(&["REPLICAOF", "127.0.0.1", "1"]);
+        seen.push(oom_score_adj(&pid));
+        client.good(&["REPLICAOF", "NO", "ONE"]);
+        seen.push(oom_score_adj(&pid));
+        client.good(&["SET", "k", "v"]);
+        client.good(&["CONFIG", "SET", "rdb-key-save-delay", "30000000"]);
+        client.good(&["BGSAVE"]);
+        let told = || children_of(&pid).iter().any(|child| oom_score_adj(child) == "1000");
+        support::wait_until(std::time::Duration::from_secs(20), "the child is told of", told);
+        seen
+    };
+    assert_eq!(observe(Kind::Ours), observe(Kind::Stock));
+}

@@ -227,6 +227,19 @@ pub fn set_process_title(title: &str) {
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
+const OOM_SCORE_ADJ: &str = "/proc/self/oom_score_adj";
+
+/// What the kernel adds to our score when it looks for a process to kill.
+pub fn oom_score_adj() -> io::Result<i32> {
+    let text = fs::read_to_string(OOM_SCORE_ADJ)?;
+    text.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// Changes that; less than it was needs privileges.
+pub fn set_oom_score_adj(value: i32) -> io::Result<()> {
+    fs::write(OOM_SCORE_ADJ, value.to_string())
+}
+
 /// Bytes of our memory that differ from what we share with others: in a child, what copy-on-write has copied.
 pub fn private_dirty_bytes() -> u64 {
     let text = fs::read_to_string("/proc/self/smaps_rollup").or_else(|_| fs::read_to_string("/proc/self/smaps"));

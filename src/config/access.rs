@@ -43,7 +43,7 @@ impl fmt::Display for ConfigError {
 }
 
 /// Settings that are parsed and kept, and that nothing acts on yet.
-const NOT_YET: &[&str] = &["notify-keyspace-events", "oom-score-adj", "proc-title-template", "syslog-enabled"];
+const NOT_YET: &[&str] = &["notify-keyspace-events", "proc-title-template", "syslog-enabled"];
 
 impl ConfigError {
     /// The error of a directive that was understood but could not be carried out, for the server's own refusals.

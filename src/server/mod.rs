@@ -1,7 +1,7 @@
 //! The house: the state of the server, its loop, and the one list of procedures that events may start (= server.c).
 //!
 //! `Server` owns siblings and lends them side by side. Each file here adds one concern as methods: `networking`
-//! (connections), `dispatch` (commands), `acl` (who may run them), `blocked`, `blocked_keys` and `pause` (commands that
+//! (connections), `dispatch` (commands), `acl` (who may run them), `oom` (what the kernel is told), `blocked`, `blocked_keys` and `pause` (commands that
 //! wait), `pubsub` (messages), `monitor`, `tracking` and `notice` (who looks on), `slowlog`, `latency` and `histogram`
 //! (what takes long), `snapshot` (the
 //! child that saves) and `child` (where children come from), `loading`, `repl_master` and `repl_replica` (the two ends of
@@ -27,6 +27,7 @@ pub mod logging;
 pub mod monitor;
 pub mod networking;
 pub mod notice;
+pub mod oom;
 pub mod pause;
 pub mod pubsub;
 pub mod repl_check;
@@ -164,6 +165,8 @@ pub struct Server {
     pub users: Users,
     /// What was denied.
     pub acl_log: AclLog,
+    /// The `oom_score_adj` that we were started with, once that is changed.
+    oom_score_at_start: Option<i32>,
     /// Counters.
     pub stats: Stats,
     /// Both ends of replication.
@@ -253,11 +256,11 @@ impl Server {
         let run_id = String::from_utf8_lossy(&rng.hex::<40>()).into_owned();
         let repl = Repl::new(&config, &mut rng);
         let now = clock.unix_ms();
-        let mut table = CommandTable::new();
-        table.rename(&config.rename_command).map_err(io::Error::other)?;
+        let table = CommandTable::renamed(&config.rename_command).map_err(io::Error::other)?;
         let mut server = Server {
             users: Users::new(&table),
             acl_log: AclLog::default(),
+            oom_score_at_start: None,
             table,
             event_loop,
             disk,
@@ -321,6 +324,8 @@ impl Server {
     /// Does what the settings ask of a server that is new.
     fn follow_settings(&mut self) -> io::Result<()> {
         self.load_users_at_startup()?;
+        // What cannot be is in the log; stock starts even so.
+        let _ = self.follow_oom_score_adj();
         self.apply_limits();
         self.measure_turn();
         self.update_time();

@@ -198,6 +198,8 @@ impl Server {
             self.close_client(replica);
         }
         logging::set_role(logging::Role::Replica);
+        // If that cannot be, the log tells.
+        let _ = self.follow_oom_score_adj();
         self.update_calm();
         if self.loading.is_none() {
             self.connect_with_master();
@@ -231,6 +233,7 @@ impl Server {
         }
         self.repl.no_replicas_since_s.get_or_insert(self.keys.now / 1000);
         logging::set_role(logging::Role::Master);
+        let _ = self.follow_oom_score_adj();
         self.update_calm();
     }
 

@@ -281,6 +281,7 @@ impl Server {
         info: OwnedFd,
     ) -> i32 {
         logging::set_role(logging::Role::Child);
+        let _ = self.apply_oom_score_adj(super::oom::OomClass::Child);
         // Listeners that live on in the child would keep the port taken if the parent dies.
         self.listeners.clear();
         let options = self.snapshot_options();

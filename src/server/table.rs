@@ -187,6 +187,13 @@ impl CommandTable {
         index
     }
 
+    /// The same, after these `rename-command` lines.
+    pub fn renamed(pairs: &[(Vec<u8>, Vec<u8>)]) -> Result<Self, String> {
+        let mut table = CommandTable::new();
+        table.rename(pairs)?;
+        Ok(table)
+    }
+
     /// Applies `rename-command` lines: pairs of a name and its new name, which is empty where the command goes.
     pub fn rename(&mut self, pairs: &[(Vec<u8>, Vec<u8>)]) -> Result<(), String> {
         for (from, to) in pairs {

@@ -174,6 +174,9 @@ impl Server {
             "activedefrag" if self.config.get(&[b"activedefrag"])[0].1 == b"yes" => {
                 Err(ConfigError::failed(name, NO_DEFRAG))
             }
+            "oom-score-adj" | "oom-score-adj-values" => self
+                .follow_oom_score_adj()
+                .map_err(|_| ConfigError::failed(name, "Failed to set current oom_score_adj. Check server logs.")),
             "tls-port" | "tls-cluster" | "tls-replication" => {
                 log::warn!("{name}: TLS is not part of this build.");
                 Err(ConfigError::failed(name, "Unable to update TLS configuration. Check server logs."))
@@ -187,6 +190,8 @@ impl Server {
         let (sockets, directory) =
             (applied.changed.iter().any(|name| matches!(*name, "port" | "bind")), applied.changed.contains(&"dir"));
         self.config = *applied.before;
+        // As before; if even that is refused, the log tells.
+        let _ = self.follow_oom_score_adj();
         self.users.put(default_user);
         self.refresh_all_access();
         logging::set_level(self.config.loglevel);
