@@ -36,6 +36,7 @@ def add_arguments(parser):
     parser.add_argument("--count", type=int, default=1000000, help="commands to compare (default 1000000)")
     parser.add_argument("--seed", type=int, default=None, help="seed of the stream (default: by the clock)")
     parser.add_argument("--digest-every", type=int, default=25000, help="compare the data every N commands")
+    parser.add_argument("--only", default="", metavar="REGEX", help="only commands whose template begins so, such as 'X|\\(X' for streams")
     parser.add_argument("--strict", action="store_true", help="do not excuse what 7.2 is documented to do differently")
     parser.add_argument("--keep-going", type=int, default=1, metavar="N", help="stop only at the Nth difference of a new kind")
     parser.add_argument("--flip-reply", type=int, default=None, metavar="N",
@@ -57,7 +58,7 @@ class Run:
         self.stock = servers.Server(options.stock, label="stock")
         self.ours = servers.Server(options.ours, label="ours")
         self.a, self.b = self.stock.connect(), self.ours.connect()
-        self.stream = Stream(options.seed)
+        self.stream = Stream(options.seed, options.only)
         self.stream.dumps = self.make_dumps()
 
     # ---- the loop

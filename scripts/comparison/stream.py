@@ -230,11 +230,11 @@ BINARY = b"\x00\xfe\r\n"
 class Stream:
     """`next_group()` gives the next commands that belong together (one, or a whole transaction)."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, only=""):
         self.random = random.Random(seed)
         self.clock = 1           # of the IDs in streams
         self.dumps = [b"", b"\x00\x01a\x0a\x00", b"\x00\xc0\x05\x0a\x00" + b"\x00" * 8]
-        self.weights, self.rules = compile_table(TEMPLATES)
+        self.weights, self.rules = compile_table(TEMPLATES, only)
         self.fill_weights, self.fills = compile_table(FILLS)
         self.cumulative = list(accumulate(self.weights))
         self.makers = {name[5:]: getattr(self, name) for name in dir(self) if name.startswith("make_")}
@@ -526,10 +526,12 @@ def flatten(argv):
         argv.extend(argv.pop())
 
 
-def compile_table(text):
+def compile_table(text, only=""):
     weights, rules = [], []
     for line in text.strip().splitlines():
         weight, template = line.split(None, 1)
+        if not re.match(only, template):
+            continue
         tokens = re.findall(r"\{\w+\}[+*]?|[()\[\]|]|[^\s()\[\]|{}]+(?=\{)|[^\s()\[\]|{}]+", template)
         node, rest = compile_sequence(tokens, 0)
         assert rest == len(tokens), template
