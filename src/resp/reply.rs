@@ -41,6 +41,23 @@ impl Reply {
         self.out.extend_from_slice(b"\r\n");
     }
 
+    /// A simple string of bytes without line breaks.
+    pub fn status_bytes(&mut self, text: &[u8]) {
+        self.out.push(b'+');
+        self.out.extend_from_slice(text);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// A number of any size, spelled out; a bulk string in RESP2.
+    pub fn big_number(&mut self, digits: &[u8]) {
+        if !self.resp3 {
+            return self.bulk(digits);
+        }
+        self.out.push(b'(');
+        self.out.extend_from_slice(digits);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
     /// An error; `text` begins with its code. Line breaks become spaces.
     pub fn error(&mut self, text: &[u8]) {
         self.out.push(b'-');

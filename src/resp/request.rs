@@ -95,6 +95,9 @@ impl Index<usize> for Argv<'_> {
     }
 }
 
+/// How much room an `OwnedArgv` that is used again keeps, in bytes.
+const KEPT_BYTES: usize = 64 * 1024;
+
 /// A command that outlives the buffer it came in, such as one queued by MULTI.
 #[derive(Clone, Debug, Default)]
 pub struct OwnedArgv {
@@ -107,16 +110,27 @@ impl OwnedArgv {
     /// A command made of these arguments.
     pub fn new<'a>(args: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut made = OwnedArgv::default();
-        for arg in args {
-            if made.buffer.len() + arg.len() < OWNED as usize {
-                made.spans.push(Span { start: made.buffer.len() as u32, len: arg.len() as u32 });
-                made.buffer.extend_from_slice(arg);
-            } else {
-                made.spans.push(Span { start: OWNED, len: made.owned.len() as u32 });
-                made.owned.push(Rc::new(arg.to_vec()));
-            }
-        }
+        args.into_iter().for_each(|arg| made.push(arg));
         made
+    }
+
+    /// Appends an argument.
+    pub fn push(&mut self, arg: &[u8]) {
+        if self.buffer.len() + arg.len() < OWNED as usize {
+            self.spans.push(Span { start: self.buffer.len() as u32, len: arg.len() as u32 });
+            self.buffer.extend_from_slice(arg);
+        } else {
+            self.spans.push(Span { start: OWNED, len: self.owned.len() as u32 });
+            self.owned.push(Rc::new(arg.to_vec()));
+        }
+    }
+
+    /// Forgets all arguments. Room for the next is kept, within reason.
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_BYTES);
+        self.spans.clear();
+        self.owned.clear();
     }
 
     /// A copy of `argv`; long arguments are shared.

@@ -273,7 +273,14 @@ impl Server {
         Some(text)
     }
 
-    fn note_refused(&mut self, id: ClientId, index: usize, argv: Argv<'_>, denied: Denied, context: Context) {
+    pub(super) fn note_refused(
+        &mut self,
+        id: ClientId,
+        index: usize,
+        argv: Argv<'_>,
+        denied: Denied,
+        context: Context,
+    ) {
         let Some(client) = self.clients.get(id) else { return };
         let user = self.user_name(client).to_vec();
         let (reason, object) = match denied {

@@ -102,6 +102,16 @@ impl Blocked {
         self.clients.is_empty()
     }
 
+    /// Serves no ready keys until `resume`, which is to be handed what this returns.
+    pub(super) fn suspend(&mut self) -> bool {
+        std::mem::replace(&mut self.is_serving, true)
+    }
+
+    /// Serves ready keys again, if they were served before.
+    pub(super) fn resume(&mut self, was_serving: bool) {
+        self.is_serving = was_serving;
+    }
+
     /// How many clients wait no longer than until some moment.
     pub fn with_deadline(&self) -> usize {
         self.deadlines.len()

@@ -201,6 +201,11 @@ impl Server {
         if command.flags & flag::NO_ASYNC_LOADING != 0 && self.repl.link.loads_beside_data() {
             return Err(CommandError::new("LOADING Redis is loading the dataset in memory"));
         }
+        if command.flags & flag::ALLOW_BUSY == 0
+            && let Some(error) = self.busy_error()
+        {
+            return Err(error);
+        }
         let is_replica = self.clients.get(id).is_some_and(|client| client.replica.is_some() || client.is_monitor);
         let touches_keys = command.flags & (flag::WRITE | flag::READONLY) != 0;
         if is_replica && (touches_keys || argv.at(0).eq_ignore_ascii_case(b"exec")) {
@@ -240,7 +245,7 @@ impl Server {
     }
 
     /// Why writes are refused, if the last snapshot failed and the configuration wants that noticed.
-    fn disk_error(&self) -> Option<CommandError> {
+    pub(super) fn disk_error(&self) -> Option<CommandError> {
         let failed = self.lacks_persistence() && !self.repl.is_replica();
         failed.then(|| {
             CommandError::new(
@@ -259,7 +264,8 @@ impl Server {
             && self.disk_error().is_none()
             && self.pauses.in_force().is_none()
             && !self.lacks_good_replicas()
-            && self.monitors.is_empty();
+            && self.monitors.is_empty()
+            && !self.scripts.run.timed_out;
         self.alert = !self.calm || self.config.maxmemory > 0;
     }
 
@@ -534,14 +540,7 @@ pub mod transactions {
             }
         }
         server.exec_depth -= 1;
-        let before = server.repl.log.end();
-        server.flush_transaction();
-        let end = server.repl.log.end();
-        if end > before
-            && let Some(client) = server.clients.get_mut(id)
-        {
-            client.write_offset = end;
-        }
+        server.end_transaction(id);
         // What the commands changed has travelled with them.
         server.effects.propagate_nothing();
         Ok(())
@@ -549,6 +548,18 @@ pub mod transactions {
 }
 
 impl Server {
+    /// Sends what a transaction gathered, for the client that ran it.
+    pub(super) fn end_transaction(&mut self, id: ClientId) {
+        let before = self.repl.log.end();
+        self.flush_transaction();
+        let end = self.repl.log.end();
+        if end > before
+            && let Some(client) = self.clients.get_mut(id)
+        {
+            client.write_offset = end;
+        }
+    }
+
     /// Ends all watching of a client.
     pub fn unwatch_all(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };

@@ -36,6 +36,7 @@ pub mod repl_master;
 pub mod repl_memory;
 pub mod repl_replica;
 pub mod repl_safety;
+pub mod scripting;
 pub mod shutdown;
 pub mod slowlog;
 pub mod snapshot;
@@ -60,6 +61,7 @@ use crate::keyspace::lazyfree::LazyFree;
 use crate::pubsub::PubSub;
 use crate::reactor::{EventLoop, Fired, Network};
 use crate::resp::request::Batch;
+use crate::scripting::Scripts;
 use crate::types::CollectionLimits;
 use child::Children;
 use loading::LoadJob;
@@ -205,7 +207,11 @@ pub struct Server {
     pub alert: bool,
     /// What is done about that limit.
     pub eviction: evict::Eviction,
-    /// Whether a transaction's commands are running.
+    /// The scripts, and the engine that they run in.
+    pub scripts: Scripts,
+    /// Whose script runs.
+    pub script_caller: Option<ClientId>,
+    /// Whether a transaction's commands, or those of a script, are running.
     pub exec_depth: usize,
     /// What a transaction has to propagate: bytes, how many commands, and the database of the last.
     pub transaction: repl_master::Outbox,
@@ -291,6 +297,8 @@ impl Server {
             calm: true,
             alert: false,
             eviction: evict::Eviction::of_this_thread(),
+            scripts: Scripts::default(),
+            script_caller: None,
             exec_depth: 0,
             transaction: repl_master::Outbox::default(),
             reply_start: 0,
@@ -422,6 +430,16 @@ impl Server {
             }
         }
         self.event_loop.settle();
+    }
+
+    /// The events that have come and have not been dealt with yet.
+    fn take_fired(&mut self) -> Vec<Fired<Procedure>> {
+        self.fired.split_off(self.next_fired)
+    }
+
+    /// Events that are to be dealt with after all.
+    fn put_back_fired(&mut self, events: Vec<Fired<Procedure>>) {
+        self.fired.extend(events);
     }
 
     /// Whether a turn takes up what has come meanwhile before it writes to anybody. A fast server has short turns, and

@@ -174,7 +174,9 @@ impl Server {
 
     /// Reads what a client sent and runs its commands.
     pub fn read_query_from_client(&mut self, id: ClientId) {
-        self.update_time();
+        if self.script_caller.is_none() {
+            self.update_time();
+        }
         let Some(client) = self.clients.get_mut(id) else { return };
         if client.closing || self.exit_code.is_some() {
             return;
@@ -457,6 +459,16 @@ impl Server {
             }
         }
         self.pending_writes = pending;
+    }
+
+    /// Writes to the clients that have output, but for one.
+    pub(super) fn write_to_others(&mut self, not_to: ClientId) {
+        let kept = self.pending_writes.contains(&not_to);
+        self.pending_writes.retain(|id| *id != not_to);
+        self.handle_clients_with_pending_writes();
+        if kept {
+            self.pending_writes.push(not_to);
+        }
     }
 
     /// Goes on writing to a client whose socket was full.

@@ -180,6 +180,16 @@ impl Server {
         self.after_commands(id);
     }
 
+    /// Puts the messages to the caller aside while others are served.
+    pub(super) fn take_own_messages(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.own_messages)
+    }
+
+    /// Takes them back.
+    pub(super) fn put_back_own_messages(&mut self, messages: Vec<u8>) {
+        self.own_messages = messages;
+    }
+
     /// Gives the caller the messages to itself, now that its command is answered.
     pub(super) fn deliver_own_messages(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(id) {

@@ -24,7 +24,7 @@ const WRITE_PER_TURN: usize = 4 << 20;
 const SLICES: usize = 16;
 
 /// What waits to travel together at the end of a transaction.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
     count: usize,

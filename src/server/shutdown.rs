@@ -183,6 +183,12 @@ impl Server {
             }
             return Ok(());
         }
+        if !options.nosave
+            && !options.now
+            && let Some(error) = self.busy_error()
+        {
+            return Err(error);
+        }
         let waits_already = self.shutdown.is_some() && !options.now;
         match if waits_already { Outcome::Waits } else { self.begin_shutdown(options) } {
             Outcome::Ends => {}

@@ -103,14 +103,18 @@ impl Rate {
     }
 }
 
+/// An error's code ends before so many bytes.
+const ERROR_CODE_LEN_MAX: usize = 31;
+
 /// The most error codes told apart, so that nobody can fill memory with codes of their making.
 const ERROR_CODES_MAX: usize = 128;
 
 impl Stats {
-    /// Counts an error reply under its code.
+    /// Counts an error reply under its code; one of a single word, or of a very long first one, has none.
     pub fn note_error(&mut self, text: &[u8]) {
         self.error_replies += 1;
-        let code = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let end = text.iter().take(ERROR_CODE_LEN_MAX).position(|&byte| byte == b' ');
+        let code = end.map_or(b"ERR".as_slice(), |end| &text[..end]);
         let code = String::from_utf8_lossy(code).into_owned();
         if self.errors.len() < ERROR_CODES_MAX || self.errors.contains_key(&code) {
             *self.errors.entry(code).or_default() += 1;

@@ -374,6 +374,23 @@ impl<'a> Stack<'a> {
         });
     }
 
+    /// Replaces the function of C on top by one that calls it unless an argument that is a string is too long.
+    pub fn push_limited(&mut self, argument: i32, len_max: usize, complaint: &'static CStr) {
+        self.check(-1);
+        self.room(4);
+        // SAFETY: there is room, and memory does not run out. `limited` takes the upvalues for what they are: the
+        // address of a function, which is one of C, two numbers, and a string that lives for ever.
+        self.sure(|state| unsafe {
+            let Some(function) = ffi::lua_tocfunction(state, -1) else { return };
+            ffi::lua_pushlightuserdata(state, function as *mut _);
+            ffi::lua_pushlightuserdata(state, argument as usize as *mut _);
+            ffi::lua_pushlightuserdata(state, len_max as *mut _);
+            ffi::lua_pushlightuserdata(state, complaint.as_ptr().cast_mut().cast());
+            ffi::lua_pushcclosure(state, limited, 4);
+            ffi::lua_replace(state, -2);
+        });
+    }
+
     /// The value that the running function holds on to.
     pub fn push_upvalue(&mut self) {
         self.room(1);
@@ -705,5 +722,20 @@ impl<'a> Stack<'a> {
             _ => Vec::new(),
         };
         self.push_bytes(&[place, text].concat());
+    }
+}
+
+/// What `Stack::push_limited` pushes.
+unsafe extern "C-unwind" fn limited(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: the upvalues are those that `push_limited` made. This frame owns nothing, so errors may jump over it.
+    unsafe {
+        let upvalue = |number| ffi::lua_touserdata(state, ffi::lua_upvalueindex(number));
+        let argument = upvalue(2) as usize as c_int;
+        if ffi::lua_type(state, argument) == ffi::LUA_TSTRING && ffi::lua_objlen(state, argument) > upvalue(3) as usize
+        {
+            return ffi::luaL_argerror(state, argument, upvalue(4).cast());
+        }
+        let function = std::mem::transmute::<*mut std::ffi::c_void, ffi::lua_CFunction>(upvalue(1));
+        function(state)
     }
 }

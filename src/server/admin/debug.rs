@@ -129,7 +129,7 @@ const SUBCOMMANDS: &[Sub] = &[
     ("RESTART", 0, 1, reload::restart),
     ("SEGFAULT", 0, 0, segfault),
     ("SET-ACTIVE-EXPIRE", 1, 1, set_active_expire),
-    ("SET-DISABLE-DENY-SCRIPTS", 1, 1, accepted),
+    ("SET-DISABLE-DENY-SCRIPTS", 1, 1, set_disable_deny_scripts),
     ("SLEEP", 1, 1, sleep),
     ("STRINGMATCH-LEN", 2, 2, inspect::stringmatch_len),
     ("STRUCTSIZE", 0, 0, inspect::structsize),
@@ -253,6 +253,11 @@ fn pause_cron(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 
 fn set_active_expire(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     server.active_expire = switch(argv.at(2));
+    answer(server, id, Reply::ok)
+}
+
+fn set_disable_deny_scripts(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
+    server.scripts.allows_all_commands = switch(argv.at(2));
     answer(server, id, Reply::ok)
 }
 

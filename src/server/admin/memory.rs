@@ -125,7 +125,7 @@ impl Figures {
             clients: clients(false),
             tables: server.keys.dbs().iter().map(|db| db.table_bytes()).sum(),
             keys: server.keys.total_keys(),
-            scripts: 0,
+            scripts: server.scripts.len(),
         }
     }
 
@@ -159,7 +159,7 @@ fn human(bytes: usize) -> String {
 pub fn write_info(server: &Server, out: &mut String) {
     let figures = Figures::of(server);
     write_usage(&figures, out);
-    write_scripts(out);
+    write_scripts(server, out);
     let max = server.config.maxmemory as usize;
     out.line("maxmemory", max);
     out.line("maxmemory_human", human(max));
@@ -199,26 +199,22 @@ fn write_usage(figures: &Figures, out: &mut String) {
     out.line("total_system_memory_human", human(total));
 }
 
-/// Of scripts we have none.
-fn write_scripts(out: &mut String) {
-    let (zero, human_zero) = ("0", "0B");
-    for (name, value) in [
-        ("used_memory_lua", zero),
-        ("used_memory_vm_eval", zero),
-        ("used_memory_lua_human", human_zero),
-        ("used_memory_scripts_eval", zero),
-        ("number_of_cached_scripts", zero),
-        ("number_of_functions", zero),
-        ("number_of_libraries", zero),
-        ("used_memory_vm_functions", zero),
-        ("used_memory_vm_total", zero),
-        ("used_memory_vm_total_human", human_zero),
-        ("used_memory_functions", zero),
-        ("used_memory_scripts", zero),
-        ("used_memory_scripts_human", human_zero),
-    ] {
-        out.line(name, value);
-    }
+/// What scripts take.
+fn write_scripts(server: &Server, out: &mut String) {
+    let (eval, kept) = (server.scripts.engine_bytes(), server.scripts.bytes());
+    out.line("used_memory_lua", eval);
+    out.line("used_memory_vm_eval", eval);
+    out.line("used_memory_lua_human", human(eval));
+    out.line("used_memory_scripts_eval", kept);
+    out.line("number_of_cached_scripts", server.scripts.len());
+    out.line("number_of_functions", 0);
+    out.line("number_of_libraries", 0);
+    out.line("used_memory_vm_functions", 0);
+    out.line("used_memory_vm_total", eval);
+    out.line("used_memory_vm_total_human", human(eval));
+    out.line("used_memory_functions", 0);
+    out.line("used_memory_scripts", kept);
+    out.line("used_memory_scripts_human", human(kept));
 }
 
 fn write_fragmentation(figures: &Figures, out: &mut String) {
@@ -283,9 +279,10 @@ fn stats(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
     add("replication.backlog", whole(figures.backlog));
     add("clients.slaves", whole(figures.replicas));
     add("clients.normal", whole(figures.clients));
-    for name in ["cluster.links", "aof.buffer", "lua.caches", "functions.caches"] {
-        add(name, Figure::Whole(0));
-    }
+    add("cluster.links", Figure::Whole(0));
+    add("aof.buffer", Figure::Whole(0));
+    add("lua.caches", whole(server.scripts.bytes()));
+    add("functions.caches", Figure::Whole(0));
     for (number, db) in server.keys.dbs().iter().enumerate().filter(|(_, db)| !db.is_empty()) {
         add(&format!("db.{number}"), Figure::Tables(db.table_bytes() as i64));
     }

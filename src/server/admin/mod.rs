@@ -15,6 +15,7 @@ pub mod memory;
 pub mod module;
 pub mod pubsub;
 pub mod role;
+pub mod script;
 pub mod slowlog;
 
 use super::table::HouseFn;
@@ -37,6 +38,7 @@ pub fn all_rows() -> &'static [&'static [Row<HouseFn>]] {
         module::ROWS,
         pubsub::ROWS,
         role::ROWS,
+        script::ROWS,
         slowlog::ROWS,
     ]
 }
