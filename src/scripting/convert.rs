@@ -198,7 +198,8 @@ pub fn reply_value(stack: &mut Stack<'_>, reply: &mut Reply, resp3: bool, note: 
 
 /// As C cuts a double to a 64-bit integer on the processors that matter.
 fn whole(number: f64) -> i64 {
-    if number >= -9.223_372_036_854_775_8e18 && number < 9.223_372_036_854_775_8e18 { number as i64 } else { i64::MIN }
+    const BEYOND: f64 = (1u64 << 63) as f64;
+    if (-BEYOND..BEYOND).contains(&number) { number as i64 } else { i64::MIN }
 }
 
 /// Whether the table on top has a field of this type; it is pushed.

@@ -261,7 +261,6 @@ impl Server {
         let keys = Keyspace::new(config.databases as usize, Rng::new(rng.next_u64()));
         let run_id = String::from_utf8_lossy(&rng.hex::<40>()).into_owned();
         let repl = Repl::new(&config, &mut rng);
-        let now = clock.unix_ms();
         let table = CommandTable::renamed(&config.rename_command).map_err(io::Error::other)?;
         let mut server = Server {
             users: Users::new(&table),
@@ -289,7 +288,7 @@ impl Server {
             notice_ticks: u64::MAX,
             own_messages: Vec::new(),
             has_aftermath: false,
-            snapshot: Snapshot::new(now / 1000),
+            snapshot: Snapshot::new(clock.unix_ms() / 1000),
             blocked: blocked::Blocked::default(),
             pauses: pause::Pauses::default(),
             failover: failover::Failover::default(),
@@ -303,7 +302,7 @@ impl Server {
             transaction: repl_master::Outbox::default(),
             reply_start: 0,
             ticks_per_us: measure_ticks(&clock),
-            started_ms: now,
+            started_ms: clock.unix_ms(),
             run_id,
             cron_loops: 0,
             active_expire: true,
@@ -325,8 +324,7 @@ impl Server {
             clock,
             rng,
         };
-        server.follow_settings()?;
-        Ok(server)
+        server.follow_settings().map(|()| server)
     }
 
     /// Does what the settings ask of a server that is new.

@@ -115,25 +115,20 @@ impl Server {
         let from_master = self.clients.get(id).is_some_and(|client| client.session.from_master);
         let is_stale = self.repl.is_replica() && !self.repl.is_link_up() && !self.config.replica_serve_stale_data;
         let is_short = self.config.maxmemory > 0 && self.eviction.out_of_memory;
-        if !flags.has(Flags::COMPATIBLE) {
-            if is_stale && !flags.has(Flags::ALLOW_STALE) {
-                return Err(CommandError::new(
-                    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-                ));
+        let may_write = !flags.has(Flags::COMPATIBLE) && !flags.has(Flags::NO_WRITES);
+        if may_write && !from_master {
+            if is_short && !flags.has(Flags::ALLOW_OOM) {
+                return Err(OOM);
             }
-            if !flags.has(Flags::NO_WRITES) {
-                if read_only {
-                    return Err(CommandError::new("ERR Can not execute a script with write flag using *_ro command."));
-                }
-                if !from_master {
-                    self.may_write_from_script(true)?;
-                }
-                if is_short && !from_master && !flags.has(Flags::ALLOW_OOM) {
-                    return Err(CommandError::new(
-                        "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
-                    ));
-                }
-            }
+            self.may_write_from_script()?;
+        }
+        if is_stale && !flags.has(Flags::ALLOW_STALE) {
+            return Err(CommandError::new(
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            ));
+        }
+        if may_write && read_only {
+            return Err(CommandError::new("ERR Can not execute a script with write flag using *_ro command."));
         }
         let now_us = self.clock.monotonic_us();
         let run = &mut self.scripts.run;
@@ -144,15 +139,12 @@ impl Server {
     }
 
     /// Whether anything keeps scripts from writing; asked before one that declares that it may, and before each write.
-    fn may_write_from_script(&self, is_whole_script: bool) -> Done {
+    fn may_write_from_script(&self) -> Done {
         if self.calm {
             return Ok(());
         }
         if self.repl.is_replica() && self.config.replica_read_only {
-            return Err(CommandError::new(match is_whole_script {
-                true => "READONLY You can not run script with write flag on readonly replica.",
-                false => "READONLY You can't write against a read only replica.",
-            }));
+            return Err(CommandError::new("READONLY You can't write against a read only replica."));
         }
         if let Some(error) = self.disk_error() {
             return Err(error);
@@ -255,7 +247,7 @@ impl Server {
                 return refuse("ERR Write commands are not allowed from read-only scripts.");
             }
             if !from_master {
-                self.may_write_from_script(false).map_err(|error| (Some(index), error))?;
+                self.may_write_from_script().map_err(|error| (Some(index), error))?;
             }
         }
         let is_short = self.config.maxmemory > 0 && self.eviction.out_of_memory;
