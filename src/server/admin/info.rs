@@ -1,7 +1,7 @@
 //! INFO: the server's figures, section by section (= genRedisInfoString of server.c).
 //!
 //! Names and order are those of Redis 7.2, for programs look for them; after `redis_version` stands who we are. What
-//! this server does not have (AOF, scripts, a cluster, modules) is told as 0, as a stock server without it does.
+//! this server does not have (AOF, a cluster, modules) is told as 0, as a stock server without it does.
 
 mod fields;
 pub mod replication;
