@@ -287,6 +287,26 @@ fn writes_need_good_replicas() {
     }
 }
 
+/// Without the wish for good replicas the stream may gather for a moment; with it nobody is told before they have it.
+#[test]
+fn what_was_told_with_good_replicas_survives_the_death_of_the_master() {
+    let settings = ["--min-replicas-to-write", "1", "--repl-feed-delay-us", "1000"];
+    for _ in 0..4 {
+        let mut master = Server::start(Kind::Ours, &settings);
+        let replica = Server::start(Kind::Ours, &[]);
+        replica.follow(&master);
+        wait_until(Duration::from_secs(20), "the replica is good", || master.info("min_slaves_good_slaves") == "1");
+        let mut client = master.client();
+        for _ in 0..200 {
+            client.good(&["INCR", "told"]);
+        }
+        master.kill();
+        wait_until(Duration::from_secs(20), "all that was told is there", || {
+            replica.cmd(&["GET", "told"]) == Value::bulk("200")
+        });
+    }
+}
+
 #[test]
 fn a_shutdown_waits_for_lagging_replicas_and_holds_writes_meanwhile() {
     for kind in [Kind::Ours, Kind::Stock] {

@@ -17,3 +17,4 @@ pub mod process;
 pub mod rng;
 pub mod sha1;
 pub mod sha256;
+pub mod ticker;

@@ -296,6 +296,7 @@ pub static DIRECTIVES: &[Directive] = &[
     row("repl-diskless-load", 0, choice!(ReplDisklessLoad, repl_diskless_load)),
     also("repl-ping-replica-period", "repl-ping-slave-period", 0, int!(repl_ping_replica_period, 1, INT)),
     row("repl-timeout", 0, int!(repl_timeout, 1, INT)),
+    row("repl-feed-delay-us", 0, int!(repl_feed_delay_us, 0, 1000)),
     row("repl-reconnect-max-delay", 0, int!(repl_reconnect_max_delay, 1, 3600)),
     row("replica-accept-empty-master", 0, flag!(replica_accept_empty_master)),
     row("repl-backlog-size", 0, special::REPL_BACKLOG_SIZE),

@@ -95,6 +95,7 @@ fn a_star_shows_stocks_names_the_new_ones_of_7_2_and_ours() {
         "bio-cpulist",
         "cluster-announce-human-nodename",
         "locale-collate",
+        "repl-feed-delay-us",
         "repl-reconnect-max-delay",
         "replica-accept-empty-master",
         "server-cpulist",

@@ -9,9 +9,12 @@
 //! call.
 
 use crate::base::clock::Clock;
+use crate::base::ticker::Ticker;
 use mio::event::Source;
+use mio::unix::SourceFd;
 use mio::{Events, Poll, Token};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 /// A registered file: index and generation, so that an event for a closed one never hits its successor.
@@ -62,6 +65,7 @@ pub struct EventLoop<P> {
     free: Vec<u32>,
     ready: Vec<u32>,
     times: Vec<TimeEvent<P>>,
+    ticker: Option<(Ticker, FileId)>,
 }
 
 impl<P: Copy> EventLoop<P> {
@@ -77,7 +81,7 @@ impl<P: Copy> EventLoop<P> {
     }
 
     fn over(kernel: Option<(Poll, Events)>) -> Self {
-        EventLoop { kernel, files: Vec::new(), free: Vec::new(), ready: Vec::new(), times: Vec::new() }
+        EventLoop { kernel, files: Vec::new(), free: Vec::new(), ready: Vec::new(), times: Vec::new(), ticker: None }
     }
 
     /// When the next time event is due, in microseconds of the monotonic clock.
@@ -189,6 +193,19 @@ impl<P: Copy> EventLoop<P> {
         self.times.push(TimeEvent { when_us: clock.monotonic_us() + delay_ms * 1000, procedure });
     }
 
+    /// Fires `procedure` every `interval_us` microseconds from now on, until the interval is 0. There is one ticker; it
+    /// spares the time events that would have to be made anew in each turn.
+    pub fn set_ticker(&mut self, interval_us: u64, procedure: P) -> io::Result<()> {
+        if self.ticker.is_none() {
+            let ticker = Ticker::new()?;
+            let id = self.add_file(&mut SourceFd(&ticker.as_raw_fd()))?;
+            self.create_file_event(id, Interest::Readable, procedure);
+            self.ticker = Some((ticker, id));
+        }
+        let Some((ticker, _)) = &self.ticker else { return Ok(()) };
+        ticker.set(interval_us)
+    }
+
     /// Waits for events (not longer than until the next time event; not at all where a file is on the ready list) and
     /// puts what has fired into `fired`: files first, in the order of the kernel, then times.
     pub fn poll(&mut self, clock: &Clock, fired: &mut Vec<Fired<P>>) -> io::Result<()> {
@@ -259,6 +276,7 @@ impl<P: Copy> EventLoop<P> {
     /// Fires what is on the ready list. A file stays on it as long as it is ready; that is found out in the next turn,
     /// after its procedures have run.
     fn fire_files(&mut self, fired: &mut Vec<Fired<P>>) {
+        let ticker = self.ticker.as_ref();
         let files = &mut self.files;
         self.ready.retain(|&index| {
             let file = &mut files[index as usize];
@@ -267,6 +285,10 @@ impl<P: Copy> EventLoop<P> {
             let write = file.on_writable.filter(|_| file.can_write);
             fired.extend(read.map(|procedure| Fired::File(id, procedure)));
             fired.extend(write.map(|procedure| Fired::File(id, procedure)));
+            if let Some((ticker, _)) = ticker.filter(|(_, ticking)| *ticking == id) {
+                ticker.acknowledge();
+                file.can_read = false;
+            }
             file.on_ready_list = file.in_use && (read.is_some() || write.is_some());
             file.on_ready_list
         });
@@ -340,6 +362,20 @@ mod tests {
             event_loop.settle();
         }
         event_loop.remove_file(id, &mut ours);
+    }
+
+    #[test]
+    fn a_ticker_fires_at_each_tick_until_it_is_stopped() {
+        let mut event_loop = EventLoop::new(16).unwrap();
+        event_loop.create_time_event(&Clock::System, 60_000, 9);
+        event_loop.set_ticker(50, 3).unwrap();
+        for _ in 0..5 {
+            assert_eq!(turn(&mut event_loop), [3]);
+            event_loop.settle();
+        }
+        event_loop.set_ticker(0, 3).unwrap();
+        event_loop.create_time_event(&Clock::System, 2, 7);
+        assert_eq!(turn(&mut event_loop), [7]);
     }
 
     #[test]

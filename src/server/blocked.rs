@@ -386,6 +386,7 @@ impl Server {
             let mut question = Vec::new();
             encode_command(&mut question, [b"REPLCONF".as_slice(), b"GETACK", b"*"].into_iter());
             self.append_to_log(&question);
+            self.repl.feeding.in_haste = true;
         }
     }
 

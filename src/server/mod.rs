@@ -5,7 +5,7 @@
 //! wait), `pubsub` (messages), `monitor`, `tracking` and `notice` (who looks on), `slowlog`, `latency` and `histogram`
 //! (what takes long), `snapshot` (the
 //! child that saves) and `child` (where children come from), `loading`, `repl_master` and `repl_replica` (the two ends of
-//! replication; `repl_check`, `repl_errors`, `repl_memory` and `repl_safety` guard them), `failover` (a planned change of
+//! replication; `repl_feed` writes the stream, `repl_check`, `repl_errors`, `repl_memory` and `repl_safety` guard them), `failover` (a planned change of
 //! master), `cron` (time), `admin/` (commands about the house).
 
 pub mod acl;
@@ -32,6 +32,7 @@ pub mod pause;
 pub mod pubsub;
 pub mod repl_check;
 pub mod repl_errors;
+pub mod repl_feed;
 pub mod repl_master;
 pub mod repl_memory;
 pub mod repl_replica;
@@ -93,6 +94,8 @@ pub enum Procedure {
     SyncWithMaster,
     /// The snapshot comes in from our master.
     ReadSyncBulkPayload,
+    /// Replicas that wait for the stream have waited long enough.
+    FeedTick,
     /// The next slice of a load.
     LoadSlice,
     /// The next part of a data set that was emptied lazily is to be freed.
@@ -405,13 +408,6 @@ impl Server {
         }
         let start = ticks();
         self.run_fired(start);
-        while self.gathers(start) {
-            self.event_loop.poll_now(&mut self.fired)?;
-            if self.next_fired == self.fired.len() {
-                break;
-            }
-            self.run_fired(start);
-        }
         let turn = ticks().wrapping_sub(start) as f64 / self.ticks_per_us;
         self.stats.note_turn(turn as u64);
         Ok(None)
@@ -440,17 +436,6 @@ impl Server {
         self.fired.extend(events);
     }
 
-    /// Whether a turn takes up what has come meanwhile before it writes to anybody. A fast server has short turns, and
-    /// each costs a system call for every replica: where several clients write at once, a turn waits for no one, but
-    /// takes all who are there. What a client is told never gets ahead of what the replicas are sent.
-    fn gathers(&self, start: u64) -> bool {
-        self.fired.len() > 1
-            && self.next_fired == self.fired.len()
-            && !self.repl.attached.is_empty()
-            && self.turn_ticks < u64::MAX
-            && ticks().wrapping_sub(start) < self.turn_ticks / 2
-    }
-
     /// The list of all doors.
     fn dispatch(&mut self, procedure: Procedure) {
         match procedure {
@@ -462,6 +447,7 @@ impl Server {
             Procedure::ReadChildInfo => self.read_child_info(),
             Procedure::SyncWithMaster => self.sync_with_master(),
             Procedure::ReadSyncBulkPayload => self.read_sync_bulk_payload(),
+            Procedure::FeedTick => self.feed_tick(),
             Procedure::LoadSlice => self.load_slice(),
             Procedure::FreeRetired => self.free_retired(),
             Procedure::EvictionTimeProc => self.eviction_time_proc(),

@@ -2,6 +2,7 @@
 
 use super::client::{Client, ClientId};
 use super::repl_check::Mistrust;
+use super::repl_feed::Feeding;
 use super::repl_replica::MasterLink;
 use super::snapshot::SnapshotTarget;
 use super::{Procedure, Server};
@@ -18,10 +19,8 @@ use std::io;
 
 /// How much of a snapshot file is read at once.
 const BULK_CHUNK: usize = 256 * 1024;
-/// How much of the stream or of a snapshot is written to one replica in one turn.
+/// How much of a snapshot is written to one replica in one turn.
 const WRITE_PER_TURN: usize = 4 << 20;
-/// Slices handed to one `writev`.
-const SLICES: usize = 16;
 
 /// What waits to travel together at the end of a transaction.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +57,8 @@ pub struct Repl {
     pub stream_errors: super::repl_errors::StreamErrors,
     /// The clients that are our replicas.
     pub attached: Vec<ClientId>,
+    /// Which of them are fed when.
+    pub feeding: Feeding,
     /// How many of them are online and acknowledge in time, while `min-replicas-to-write` asks for that.
     pub good_replicas: usize,
     /// Since when nobody reads the log, in seconds since 1970.
@@ -80,6 +81,7 @@ impl Repl {
             mistrust: Mistrust::default(),
             stream_errors: Default::default(),
             attached: Vec::new(),
+            feeding: Feeding::default(),
             good_replicas: 0,
             no_replicas_since_s: None,
         }
@@ -530,60 +532,6 @@ impl Server {
         log::info!("Synchronization with replica {name} succeeded");
         self.refresh_good_replicas();
         self.write_to_replica(id);
-    }
-
-    /// Writes the live stream to all replicas that have not got all of it.
-    pub(super) fn feed_replicas(&mut self) {
-        if !self.repl.log.is_active() {
-            return;
-        }
-        self.repl.log.note_time(self.keys.now);
-        let end = self.repl.log.end();
-        for id in self.replicas() {
-            let behind = self.replica_of(id).is_some_and(|replica| replica.receives_stream() && replica.position < end);
-            let blocked = self.clients.get(id).is_some_and(|client| self.event_loop.awaits_writable(client.file));
-            if behind && !blocked {
-                self.write_to_replica(id);
-            }
-        }
-        // After the writes, so that only a replica that does not take the stream is counted as lagging.
-        self.trim_log();
-    }
-
-    /// Writes the stream to one replica, straight from the log.
-    pub(super) fn write_to_replica(&mut self, id: ClientId) {
-        let mut written = 0;
-        loop {
-            let Some(client) = self.clients.get_mut(id) else { return };
-            if client.closing || client.output_len() > 0 {
-                return;
-            }
-            let Some(replica) = client.replica.as_mut().filter(|replica| replica.receives_stream()) else { return };
-            let slices = self.repl.log.slices(replica.position, SLICES);
-            if slices.is_empty() {
-                return self.event_loop.delete_file_event(client.file, Interest::Writable);
-            }
-            match client.transport.write_vectored(&slices) {
-                Ok(count) => {
-                    replica.position += count as u64;
-                    written += count;
-                    client.last_active_ms = self.keys.now;
-                    self.stats.net_repl_output_bytes += count as u64;
-                    if written > WRITE_PER_TURN {
-                        return self.arm_writes(id);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.event_loop.would_block(client.file, Interest::Writable);
-                    return self.arm_writes(id);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    log::debug!("Error writing to replica: {error}");
-                    return self.close_client(id);
-                }
-            }
-        }
     }
 
     /// The child that makes a diskless snapshot has written: every replica must get the chunk before the next is read.

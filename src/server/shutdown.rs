@@ -141,7 +141,7 @@ impl Server {
             }
         }
         // What the replicas can still be given they are given.
-        self.feed_replicas();
+        self.feed_all_replicas();
         self.close_listeners();
         if let Some(path) = &self.config.unixsocket {
             log::info!("Removing the unix socket file.");
