@@ -76,6 +76,10 @@ def both_say(*texts):
                                          for reply in (stock, ours))
 
 
+def arguments_first(argv, stock, ours):
+    return is_error(ours) and (stock in (0, -1) or (is_error(stock) and stock[1].startswith(b"WRONGTYPE")))
+
+
 DOUBLES = "ZADD ZSCORE ZMSCORE ZINCRBY ZRANGE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZPOPMIN ZPOPMAX ZMPOP " \
           "ZUNION ZINTER ZDIFF ZRANDMEMBER"
 
@@ -108,6 +112,8 @@ TABLE = [
      "7.2 names the command that was called, and the sign that it knows"),
     ("XSETID", "XSETID", both_say(b"ERR The ID specified in XSETID is smaller than", b"ERR The entries_added specified"),
      "7.2 looks at the deleted entries before it looks at those that are there"),
+    ("bits' arguments", "BITCOUNT BITPOS", arguments_first,
+     "7.2 reads the arguments before it looks the key up"),
     ("COMMAND GETKEYS", "COMMAND", shorter_getkeys,
      "7.2 lets COMMAND GETKEYS be asked about a single word and answers by that command's own arity"),
 ]

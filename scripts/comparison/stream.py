@@ -68,6 +68,28 @@ TEMPLATES = """
 12 INCRBYFLOAT {n} {f}
 6  SET {t} {m}
 3  LCS {t} {t} [LEN|IDX] [MINMATCHLEN {cnt}] [WITHMATCHLEN]
+10 SETBIT {b} {bo} (0|1)
+5  GETBIT {b} {bo}
+6  BITCOUNT {b} [{bx} {bx}|{bx} {bx} (BYTE|BIT)]
+8  BITPOS {b} (0|1) [{bx}|{bx} {bx}|{bx} {bx} (BYTE|BIT)]
+6  BITOP (AND|OR|XOR) {b} {b} [{b}] [{n}]
+2  BITOP NOT {b} {b}
+8  BITFIELD {b} [OVERFLOW (WRAP|SAT|FAIL)] SET {bt} {bp} {bv} [OVERFLOW (SAT|FAIL)] INCRBY {bt} {bp} {bv} [GET {bt} {bp}]
+4  BITFIELD {b} [GET {bt} {bp}] [OVERFLOW (WRAP|SAT|FAIL)] [INCRBY {bt} {bp} {bv}] [GET {bt} {bp}]
+3  BITFIELD_RO {b} GET {bt} {bp} [GET {bt} {bp}]
+2  BITFIELD_RO {b} [OVERFLOW SAT] [SET {bt} {bp} {bv}]
+5  (GET|STRLEN) {b}
+3  SET {b} {v}
+1  DEL {b}
+16 PFADD {p} {m}+
+8  PFCOUNT {p} [{p}] [{b}]
+5  PFMERGE {p} {p} [{p}] [{b}]
+5  PFDEBUG (DECODE|ENCODING|TODENSE|FOO) {p}
+1  PFDEBUG GETREG {p}
+5  GET {p}
+2  SET {p} {hll}
+2  DEL {p}
+1  PFSELFTEST {v}
 30 RPUSH {l} {m}+
 20 LPUSH {l} {m}+
 5  (LPUSHX|RPUSHX) {l} {m}+
@@ -245,6 +267,8 @@ FILLS = """
 3 HSET {bh} {bmv}*
 4 ZADD {bz} {bsm}*
 1 APPEND {k} {long}
+1 SETRANGE {b} {bo} {long}
+4 PFADD {p} {bm}*
 """
 
 BINARY = b"\x00\xfe\r\n"
@@ -408,6 +432,8 @@ class Stream:
     def make_nl(self): return b"numbers:l%d" % self.random.randrange(3)
     def make_ns(self): return b"numbers:s%d" % self.random.randrange(3)
     def make_bl(self): return b"big:l"
+    def make_b(self): return self.key(98, 5)
+    def make_p(self): return self.key(112, 6)
     def make_bs(self): return b"big:s"
     def make_bh(self): return b"big:h"
     def make_bz(self): return b"big:z"
@@ -449,7 +475,7 @@ class Stream:
                                    b"18446744073709551615", b"07-01", b" 5", b"+5", b"9000000000000000-3", b"(1-1", b"(-", b">", b"5-+1"])
 
     def make_a(self):
-        return b"%c%d" % (self.random.choice(b"kklshzn"), int(self.random.random() * 7)) if self.random.random() < 0.9 \
+        return b"%c%d" % (self.random.choice(b"kklshznbp"), int(self.random.random() * 7)) if self.random.random() < 0.9 \
             else self.random.choice([b"big:l", b"big:s", b"big:h", b"big:z", b"missing", BINARY + b"k", b"numbers:l0"])
 
     def make_m(self):
@@ -504,6 +530,40 @@ class Stream:
     def make_db(self): return self.random.choice([b"0", b"0", b"0", b"0", b"1", b"1", b"2", b"15"]) if self.random.random() < 0.97 \
         else self.random.choice([b"16", b"-1", b"x", b"4294967296"])
 
+    def make_bo(self): return b"%d" % int(self.random.random() ** 3 * 400)
+
+    def make_bx(self):
+        return b"%d" % self.random.choice([0, 0, 1, 2, 3, 7, 8, 9, 20, 100, 5000, -1, -1, -2, -8, -9, -17, -100, -5000])
+
+    def make_bt(self):
+        if self.random.random() < 0.96:
+            return b"%c%d" % (self.random.choice(b"iu"), self.random.choice([1, 2, 3, 5, 7, 8, 8, 8, 9, 13, 16, 31, 32, 33, 57, 63]))
+        return self.random.choice([b"i64", b"u64", b"i65", b"u0", b"i0", b"i08", b"U8", b"x8", b"u", b"i", b"u8x", b"i-1"])
+
+    def make_bp(self):
+        return (b"#%d" % int(self.random.random() * 9)) if self.random.random() < 0.3 else self.make_bo()
+
+    def make_bv(self):
+        near = 1 << self.random.choice([0, 1, 3, 7, 8, 15, 31, 32, 56, 62, 63])
+        value = (near + int(self.random.random() * 5) - 2) * self.random.choice([1, 1, -1])
+        return b"%d" % max(-2**63, min(2**63 - 1, value))
+
+    def make_hll(self):
+        """A HyperLogLog's header with some registers, too few or too many as often as not."""
+        rnd = self.random
+        head = b"HYLL" + rnd.choice([b"\x01", b"\x01", b"\x01", b"\x00", b"\x02"]) + bytes(3)
+        head += rnd.choice([bytes(7) + b"\x80", b"\x07" + bytes(7)])
+        left, opcodes = 16384, b""
+        while left > 5000 and len(opcodes) < 60:
+            value = rnd.random() < 0.7
+            run = rnd.randrange(1, 5) if value else rnd.choice([1, 2, 64, 65, 900])
+            opcodes += bytes([0x80 | rnd.choice([0, 0, 1, 31]) << 2 | run - 1]) if value else zeros(run)
+            left -= run
+        opcodes += zeros(left)
+        # (No opcode of two bytes is cut in the middle: stock would go on to change what lies behind the string.)
+        few = opcodes[:-len(zeros(left))]
+        return head + rnd.choice([opcodes, opcodes, opcodes, few, opcodes + b"\x00", b""])
+
     def make_glob(self):
         return self.random.choice([b"*", b"k*", b"?1", b"[kl]*", b"[^k]*", b"m1*", b"*1", b"big:?", b"m[0-5]", b"m[5-0]", b"", b"\\m1",
                                    b"[", b"m[", b"m[1", b"*\\", b"**1**", b"nothing", b"\x00*", b"[a-z][0-9]", b"?"])
@@ -549,6 +609,11 @@ def plain_zero(argv):
     if not argv[1:2] or not argv[1].startswith(b"lex"):
         for at in range(len(argv) - 2, 1, -2):
             argv[at] = b"0" if argv[at] == b"-0" else argv[at]
+
+
+def zeros(run):
+    """The opcode of a HyperLogLog for so many registers of zero."""
+    return bytes([run - 1]) if run <= 64 else bytes([0x40 | run - 1 >> 8, run - 1 & 0xff])
 
 
 def accumulate(weights):

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a key, a client or a socket. This room and `types/` are the only ones that may say `unsafe`.
 
+pub mod bits;
 pub mod clock;
 pub mod crc64;
 pub mod disk;
@@ -11,6 +12,7 @@ pub mod hash;
 pub mod lua;
 pub mod lzf;
 pub mod memory;
+pub mod murmur;
 pub mod net;
 pub mod numbers;
 pub mod process;

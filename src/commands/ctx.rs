@@ -22,7 +22,7 @@ pub struct Session {
 }
 
 /// Limits that commands hold to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Limits {
     /// The longest string, in bytes (`proto-max-bulk-len`).
     pub string_len_max: u64,
@@ -30,6 +30,8 @@ pub struct Limits {
     pub lazy_user_flush: bool,
     /// Whether DUMP compresses strings (`rdbcompression`).
     pub compress_dumps: bool,
+    /// Bytes that a sparse HyperLogLog may take (`hll-sparse-max-bytes`).
+    pub hll_sparse_bytes_max: usize,
 }
 
 /// What a command function is handed.

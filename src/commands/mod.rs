@@ -3,6 +3,7 @@
 //! A command here gets a `Ctx` and nothing else: keys, the caller's session, a place for the reply, and `effects` for
 //! what follows from it beyond its own bytes. It can be tested without a server.
 
+pub mod bitmap;
 pub mod command;
 pub mod connection;
 pub mod ctx;
@@ -14,6 +15,7 @@ pub mod expire;
 pub mod expiry;
 pub mod generic;
 pub mod hash;
+pub mod hyperloglog;
 pub mod keys_of;
 pub mod list;
 pub mod object;
@@ -39,11 +41,13 @@ pub use error::CommandError;
 /// The rows of all data commands.
 pub fn all_rows() -> &'static [&'static [Row<DataFn>]] {
     &[
+        bitmap::ROWS,
         connection::ROWS,
         dump::ROWS,
         expire::ROWS,
         generic::ROWS,
         hash::ROWS,
+        hyperloglog::ROWS,
         list::ROWS,
         object::ROWS,
         set::ROWS,

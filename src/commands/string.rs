@@ -38,7 +38,7 @@ const SPARE_MAX: usize = 1024 * 1024;
 
 /// The string to read; an error if the value is of another type.
 #[inline]
-fn read_string<'k>(
+pub(super) fn read_string<'k>(
     keys: &'k mut Keyspace,
     effects: &mut Effects,
     key: &[u8],
@@ -55,7 +55,7 @@ fn read_string<'k>(
 }
 
 /// The string in an entry; an error if the value is of another type.
-fn string_of(entry: &Entry) -> Result<StrRef<'_>, CommandError> {
+pub(super) fn string_of(entry: &Entry) -> Result<StrRef<'_>, CommandError> {
     match entry.value() {
         ValueRef::Str(string) => Ok(string),
         _ => Err(error::WRONG_TYPE),
@@ -94,7 +94,7 @@ fn check_length(limits: &Limits, caller: &Session, len: u64, more: usize) -> Don
 }
 
 /// Makes room in a string for `more` bytes.
-fn grow(bytes: &mut Vec<u8>, more: usize) -> Done {
+pub(super) fn grow(bytes: &mut Vec<u8>, more: usize) -> Done {
     if bytes.capacity() - bytes.len() >= more {
         return Ok(());
     }

@@ -41,7 +41,12 @@ impl Bench {
             keys: Keyspace::new(16, Rng::new(7)),
             session: Session::default(),
             effects,
-            limits: Limits { string_len_max: 512 * 1024 * 1024, lazy_user_flush: false, compress_dumps: true },
+            limits: Limits {
+                string_len_max: 512 * 1024 * 1024,
+                lazy_user_flush: false,
+                compress_dumps: true,
+                hll_sparse_bytes_max: 3000,
+            },
             now: 1_700_000_000_000,
             resp3: false,
             dirty: 0,

@@ -279,7 +279,7 @@ impl Server {
             clients: Clients::default(),
             keys,
             effects: Effects::default(),
-            limits: Limits { string_len_max: config.proto_max_bulk_len, lazy_user_flush: false, compress_dumps: true },
+            limits: Limits::default(),
             stats: Stats::default(),
             repl,
             pubsub: PubSub::default(),
@@ -357,6 +357,7 @@ impl Server {
             server_del: config.lazyfree_lazy_server_del,
             user_del: config.lazyfree_lazy_user_del,
         };
+        self.limits.hll_sparse_bytes_max = config.hll_sparse_max_bytes as usize;
         self.keys.limits = CollectionLimits {
             list_max_listpack_size: config.list_max_listpack_size,
             list_compress_depth: config.list_compress_depth,

@@ -7,6 +7,7 @@ pub mod element;
 mod entries;
 pub mod entry;
 pub mod hash;
+pub mod hyperloglog;
 pub mod intset;
 pub mod list;
 pub mod listpack;
