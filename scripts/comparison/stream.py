@@ -90,6 +90,18 @@ TEMPLATES = """
 2  SET {p} {hll}
 2  DEL {p}
 1  PFSELFTEST {v}
+25 GEOADD {g} [NX|XX] [CH] {ll} {m} [{ll} {m}] [{ll} {m}]
+5  GEODIST {g} {m} {m} [{u}]
+4  (GEOHASH|GEOPOS) {g} {m}+
+6  GEORADIUS {g} {ll} {rad} [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT {cnt} [ANY]] [ASC|DESC]
+4  GEORADIUS_RO {g} {ll} {rad} [WITHDIST] [ASC|DESC] [STORE {g}]
+4  GEORADIUSBYMEMBER {g} {m} {rad} [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT {cnt}] [ASC|DESC]
+2  GEORADIUSBYMEMBER_RO {g} {m} {rad} [WITHCOORD] [WITHDIST] [COUNT {cnt} ANY]
+3  (GEORADIUS {g} {ll} {rad}|GEORADIUSBYMEMBER {g} {m} {rad}) (STORE|STOREDIST) {g} [COUNT {cnt}] [ASC|DESC]
+12 GEOSEARCH {g} (FROMMEMBER {m}|FROMLONLAT {ll}) (BYRADIUS {rad}|BYBOX {side} {rad}) [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT {cnt} [ANY]] [ASC|DESC]
+4  GEOSEARCHSTORE {g} {g} (FROMMEMBER {m}|FROMLONLAT {ll}) (BYRADIUS {rad}|BYBOX {side} {rad}) [STOREDIST] [COUNT {cnt}] [ASC|DESC]
+2  ZRANGE {g} {idx} {idx} WITHSCORES
+1  DEL {g}
 30 RPUSH {l} {m}+
 20 LPUSH {l} {m}+
 5  (LPUSHX|RPUSHX) {l} {m}+
@@ -269,6 +281,7 @@ FILLS = """
 1 APPEND {k} {long}
 1 SETRANGE {b} {bo} {long}
 4 PFADD {p} {bm}*
+4 GEOADD {g} {llm}*
 """
 
 BINARY = b"\x00\xfe\r\n"
@@ -434,6 +447,23 @@ class Stream:
     def make_bl(self): return b"big:l"
     def make_b(self): return self.key(98, 5)
     def make_p(self): return self.key(112, 6)
+    def make_g(self): return self.key(103, 4)
+    def make_llm(self): return [*self.make_ll(), self.make_bm()]
+    def make_u(self): return self.random.choice([b"m", b"km", b"ft", b"mi", b"KM", b"M", b"Mi", b"x"])
+    def make_side(self): return self.random.choice([b"0", b"1", b"100", b"333.3", b"2000", b"50000", b"-1", b"x"])
+
+    def make_ll(self):
+        """Longitude and latitude; no two alike, or members as far away as others would have no order."""
+        rnd = self.random
+        if rnd.random() < 0.03:
+            return [rnd.choice([b"180", b"-180", b"0", b"181", b"x"]), rnd.choice([b"85.05112878", b"-85.05112878", b"0", b"86"])]
+        east, north, reach = rnd.choice([(0, 0, 80), (13, 38, 3), (13.4, 38.1, 0.1), (179.9, 10, 0.1), (-150, 79, 6), (60, -67, 15)])
+        place = [east * 1.0 + (rnd.random() * 2 - 1) * reach * (2 if reach == 80 else 1), north + (rnd.random() * 2 - 1) * reach]
+        return [b"%.12f" % max(-180, min(180, place[0])), b"%.12f" % max(-85, min(85, place[1]))]
+
+    def make_rad(self):
+        return [self.random.choice([b"0", b"1", b"10", b"77.7", b"200", b"1000", b"6000", b"30000", b"1e6"]),
+                self.random.choice([b"m", b"km", b"km", b"km", b"mi", b"ft", b"KM"])]
     def make_bs(self): return b"big:s"
     def make_bh(self): return b"big:h"
     def make_bz(self): return b"big:z"

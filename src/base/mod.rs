@@ -7,6 +7,7 @@ pub mod clock;
 pub mod crc64;
 pub mod disk;
 pub mod extended;
+pub mod geohash;
 pub mod glob;
 pub mod hash;
 pub mod lua;

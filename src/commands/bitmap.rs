@@ -105,18 +105,20 @@ struct Part {
 }
 
 impl Part {
-    fn parse(argv: Argv<'_>, at: usize) -> Result<Self, CommandError> {
+    /// `unit_first`: what is wrong with the unit is told before what is wrong with the end.
+    fn parse(argv: Argv<'_>, at: usize, unit_first: bool) -> Result<Self, CommandError> {
         if argv.len() > at + 3 {
             return Err(error::SYNTAX);
         }
         let start = argv.get(at).map_or(Ok(0), integer)?;
-        let end = argv.get(at + 1).map_or(Ok(-1), integer)?;
+        let end = argv.get(at + 1).map_or(Ok(-1), integer);
         let in_bits = match argv.get(at + 2) {
-            Some(unit) if is_option(unit, "BIT") => true,
-            Some(unit) if !is_option(unit, "BYTE") => return Err(error::SYNTAX),
-            _ => false,
+            Some(unit) if is_option(unit, "BIT") => Ok(true),
+            Some(unit) if !is_option(unit, "BYTE") => Err(error::SYNTAX),
+            _ => Ok(false),
         };
-        Ok(Part { start, end, in_bits })
+        let end = if unit_first && in_bits.is_err() { 0 } else { end? };
+        Ok(Part { start, end, in_bits: in_bits? })
     }
 
     /// The bits of a string of `len` bytes that are meant.
@@ -134,7 +136,7 @@ fn bitcount(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     if argv.len() == 3 {
         return Err(error::SYNTAX);
     }
-    let part = Part::parse(argv, 2)?;
+    let part = Part::parse(argv, 2, false)?;
     // Both before the first byte they would come to stand on it.
     let backward = part.start < 0 && part.end < 0 && part.start > part.end;
     let mut digits = [0; 20];
@@ -151,7 +153,7 @@ fn bitpos(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
         1 => true,
         _ => return Err(CommandError::new("ERR The bit argument must be 1 or 0.")),
     };
-    let part = Part::parse(argv, 3)?;
+    let part = Part::parse(argv, 3, true)?;
     let has_end = argv.len() > 4;
     let mut digits = [0; 20];
     let Some(bytes) = read_bytes(ctx, argv.at(1), &mut digits)? else {

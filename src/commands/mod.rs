@@ -14,6 +14,7 @@ pub mod error;
 pub mod expire;
 pub mod expiry;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod keys_of;
@@ -46,6 +47,7 @@ pub fn all_rows() -> &'static [&'static [Row<DataFn>]] {
         dump::ROWS,
         expire::ROWS,
         generic::ROWS,
+        geo::ROWS,
         hash::ROWS,
         hyperloglog::ROWS,
         list::ROWS,

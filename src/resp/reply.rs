@@ -145,13 +145,18 @@ impl Reply {
         }
         let mut text = Vec::with_capacity(32);
         numbers::format_f64(value, &mut text);
+        self.double_text(&text);
+    }
+
+    /// A double that was printed in some other way.
+    pub fn double_text(&mut self, text: &[u8]) {
         match self.resp3 {
             true => {
                 self.out.push(b',');
-                self.out.extend_from_slice(&text);
+                self.out.extend_from_slice(text);
                 self.out.extend_from_slice(b"\r\n");
             }
-            false => self.bulk(&text),
+            false => self.bulk(text),
         }
     }
 

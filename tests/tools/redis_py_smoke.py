@@ -103,6 +103,38 @@ def sorted_sets(r):
     assert "a" in str(low) and "c" in str(high), (low, high)
 
 
+def bitmaps(r):
+    same(r.setbit("bits", 7, 1), 0)
+    same(r.getbit("bits", 7), 1)
+    r.set("bits", b"\x0f\xf0")
+    same(r.bitcount("bits"), 8)
+    same(r.bitcount("bits", 4, 7, "BIT"), 4)
+    same(r.bitpos("bits", 1), 4)
+    same(r.bitop("NOT", "inverted", "bits"), 2)
+    same(r.bitcount("inverted"), 8)
+    same(r.bitfield("bits").set("u8", 0, 255).incrby("u8", 0, 1, "SAT").get("u4", 8).execute(), [15, 255, 15])
+
+
+def hyperloglogs(r):
+    same(r.pfadd("seen", *range(1000)), 1)
+    same(r.pfadd("seen", 1), 0)
+    assert 950 < r.pfcount("seen") < 1050, r.pfcount("seen")
+    r.pfadd("others", *range(500, 1500))
+    same(bool(r.pfmerge("all", "seen", "others")), True)
+    same(r.pfcount("all"), r.pfcount("seen", "others"))
+
+
+def places(r):
+    same(r.geoadd("geo", (13.361389, 38.115556, "Palermo", 15.087269, 37.502669, "Catania")), 2)
+    same(r.geodist("geo", "Palermo", "Catania", "km"), 166.2742)
+    same(r.geohash("geo", "Palermo"), ["sqc8b49rny0"])
+    assert abs(r.geopos("geo", "Catania")[0][0] - 15.087269) < 1e-5
+    same(r.geosearch("geo", longitude=15, latitude=37, radius=200, unit="km", sort="ASC"), ["Catania", "Palermo"])
+    same(r.geosearch("geo", member="Palermo", width=10, height=10, unit="km"), ["Palermo"])
+    same(r.geosearchstore("near", "geo", member="Palermo", radius=200, unit="km", storedist=True), 2)
+    same(r.zscore("near", "Palermo"), 0.0)
+
+
 def pipelines_and_transactions(r):
     with r.pipeline(transaction=False) as pipe:
         for number in range(500):
@@ -130,7 +162,7 @@ def pipelines_and_transactions(r):
 
 def scans(r):
     same(sum(1 for _ in r.scan_iter("p:*", count=50)), 500)
-    same(set(r.scan_iter(_type="zset")), {"z", "zz"})
+    same(set(r.scan_iter(_type="zset")), {"z", "zz", "geo", "near"})
     r.hset("many", mapping={f"f{n}": n for n in range(1000)})
     same(dict(r.hscan_iter("many")), {f"f{n}": str(n) for n in range(1000)})
     r.sadd("members", *range(1000))
@@ -165,7 +197,7 @@ def the_house(r):
 
 client = connect(single_connection_client=True)
 client.flushall()
-for part in [strings, lists, sets, hashes, sorted_sets, pipelines_and_transactions, scans, the_house]:
+for part in [strings, lists, sets, hashes, sorted_sets, bitmaps, hyperloglogs, places, pipelines_and_transactions, scans, the_house]:
     try:
         part(client)
     except AssertionError as error:

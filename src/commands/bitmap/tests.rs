@@ -59,6 +59,8 @@ fn replies_and_counted_changes() {
         ("bitpos none x", "-ERR value is not an integer or out of range", 0),
         ("bitpos none 2", "-ERR The bit argument must be 1 or 0.", 0),
         ("bitpos none 1 0 x", "-ERR value is not an integer or out of range", 0),
+        ("bitpos none 1 0 BIT 100", "-ERR syntax error", 0),
+        ("bitcount none 0 BIT 100", "-ERR value is not an integer or out of range", 0),
         ("bitpos none 1", ":-1", 0),
         ("bitpos none 0 5 3", ":0", 0),
         ("bitpos empty 0", ":-1", 0),

@@ -1,0 +1,136 @@
+//! The rows of the geo commands (facts of the `src/commands/*.json` of Redis 7.2).
+
+use super::search;
+use crate::commands::command::{Begin, DataFn, Find, KeySpec, Row, category, flag, key, one};
+
+const READ: u32 = key::RO | key::ACCESS;
+
+/// The key after a word, to which the result goes.
+const fn after(word: &'static str, from: i32) -> KeySpec {
+    let find = Find::Range { last: 0, step: 1, limit: 0 };
+    KeySpec { flags: key::OW | key::UPDATE, begin: Begin::Keyword(word, from), find }
+}
+
+/// The geo commands.
+pub const ROWS: &[Row<DataFn>] = &[
+    Row {
+        name: "geoadd",
+        arity: -5,
+        flags: flag::WRITE | flag::DENYOOM,
+        categories: category::GEO,
+        keys: &[one(key::RW | key::UPDATE, 1)],
+        group: "geo",
+        since: "3.2.0",
+        summary: "Adds places, as members of a sorted set.",
+        run: Some(super::geoadd),
+        subcommands: &[],
+    },
+    Row {
+        name: "geodist",
+        arity: -4,
+        flags: flag::READONLY,
+        categories: category::GEO,
+        keys: &[one(READ, 1)],
+        group: "geo",
+        since: "3.2.0",
+        summary: "Tells how far two members are apart.",
+        run: Some(super::geodist),
+        subcommands: &[],
+    },
+    Row {
+        name: "geohash",
+        arity: -2,
+        flags: flag::READONLY,
+        categories: category::GEO,
+        keys: &[one(READ, 1)],
+        group: "geo",
+        since: "3.2.0",
+        summary: "Returns the standard geohashes of members.",
+        run: Some(super::geohash),
+        subcommands: &[],
+    },
+    Row {
+        name: "geopos",
+        arity: -2,
+        flags: flag::READONLY,
+        categories: category::GEO,
+        keys: &[one(READ, 1)],
+        group: "geo",
+        since: "3.2.0",
+        summary: "Returns longitude and latitude of members.",
+        run: Some(super::geopos),
+        subcommands: &[],
+    },
+    Row {
+        name: "georadius",
+        arity: -6,
+        flags: flag::WRITE | flag::DENYOOM | flag::MOVABLEKEYS,
+        categories: category::GEO,
+        keys: &[one(READ, 1), after("STORE", 6), after("STOREDIST", 6)],
+        group: "geo",
+        since: "3.2.0",
+        summary: "Finds the members around a place, and may store them.",
+        run: Some(search::georadius),
+        subcommands: &[],
+    },
+    Row {
+        name: "georadius_ro",
+        arity: -6,
+        flags: flag::READONLY,
+        categories: category::GEO,
+        keys: &[one(READ, 1)],
+        group: "geo",
+        since: "3.2.10",
+        summary: "Finds the members around a place.",
+        run: Some(search::georadius_ro),
+        subcommands: &[],
+    },
+    Row {
+        name: "georadiusbymember",
+        arity: -5,
+        flags: flag::WRITE | flag::DENYOOM | flag::MOVABLEKEYS,
+        categories: category::GEO,
+        keys: &[one(READ, 1), after("STORE", 5), after("STOREDIST", 5)],
+        group: "geo",
+        since: "3.2.0",
+        summary: "Finds the members around a member, and may store them.",
+        run: Some(search::georadiusbymember),
+        subcommands: &[],
+    },
+    Row {
+        name: "georadiusbymember_ro",
+        arity: -5,
+        flags: flag::READONLY,
+        categories: category::GEO,
+        keys: &[one(READ, 1)],
+        group: "geo",
+        since: "3.2.10",
+        summary: "Finds the members around a member.",
+        run: Some(search::georadiusbymember_ro),
+        subcommands: &[],
+    },
+    Row {
+        name: "geosearch",
+        arity: -7,
+        flags: flag::READONLY,
+        categories: category::GEO,
+        keys: &[one(READ, 1)],
+        group: "geo",
+        since: "6.2.0",
+        summary: "Finds the members in a circle or a rectangle.",
+        run: Some(search::geosearch),
+        subcommands: &[],
+    },
+    Row {
+        name: "geosearchstore",
+        arity: -8,
+        flags: flag::WRITE | flag::DENYOOM,
+        categories: category::GEO,
+        keys: &[one(key::OW | key::UPDATE, 1), one(READ, 2)],
+        group: "geo",
+        since: "6.2.0",
+        summary: "Stores the members in a circle or a rectangle.",
+        run: Some(search::geosearchstore),
+        subcommands: &[],
+    },
+];
