@@ -133,6 +133,7 @@ fn the_slow_log_keeps_what_stock_keeps() {
         client.good(&many);
         client.cmd(&["LPUSH", "key", "1"]);
         client.cmd(&["NOSUCH"]);
+        client.good(&["EVAL", "return redis.call('get', KEYS[1])", "1", "key"]);
         client.good(&["MULTI"]);
         client.good(&["GET", "key"]);
         client.good(&["EXEC"]);
@@ -140,7 +141,7 @@ fn the_slow_log_keeps_what_stock_keeps() {
         let told = entries.items().iter().map(|entry| {
             let entry = entry.items();
             let address = entry[4].text();
-            assert!(address.starts_with("127.0.0.1:"), "{address}");
+            assert!(address.starts_with("127.0.0.1:") || address == "?:0", "{address}");
             (entry[0].int(), entry[3].items().iter().map(Value::text).collect::<Vec<_>>(), entry[5].text())
         });
         told.collect::<Vec<_>>()
@@ -174,6 +175,28 @@ fn what_takes_long_is_measured() {
     assert_eq!(ours.info("latency_percentiles_usec_get"), told);
     client.good(&["CONFIG", "RESETSTAT"]);
     assert_eq!(ours.info("latency_percentiles_usec_get"), "");
+}
+
+#[test]
+fn reads_of_a_client_that_says_no_touch_are_no_use_of_a_key() {
+    let ours = Server::start(Kind::Ours, &["--maxmemory-policy", "allkeys-lfu", "--lfu-log-factor", "0"]);
+    let (mut quiet, mut loud) = (ours.client(), ours.client());
+    let used = |client: &mut Client| client.good(&["OBJECT", "FREQ", "key"]).int();
+    quiet.good(&["SET", "key", "x"]);
+    let before = used(&mut loud);
+    quiet.good(&["CLIENT", "NO-TOUCH", "ON"]);
+    assert!(quiet.good(&["CLIENT", "INFO"]).text().contains(" flags=T "));
+    (0..5).for_each(|_| _ = quiet.good(&["GET", "key"]));
+    assert_eq!(used(&mut loud), before);
+    quiet.good(&["TOUCH", "key"]);
+    assert_eq!(used(&mut loud), before + 1);
+    loud.good(&["GET", "key"]);
+    assert_eq!(used(&mut loud), before + 2);
+    let mut both = support::encode(&["CLIENT", "NO-TOUCH", "OFF"]);
+    both.extend(support::encode(&["GET", "key"]));
+    quiet.write_raw(&both).unwrap();
+    (0..2).for_each(|_| _ = quiet.read().unwrap());
+    assert_eq!(used(&mut loud), before + 3);
 }
 
 fn is_closed(client: &mut Client) -> bool {

@@ -40,6 +40,8 @@ fn monitors_are_shown_what_stock_shows() {
         A NOSUCH
         A GET
         A LPUSH k 1
+        A EVAL "return redis.call('get', KEYS[1])" 1 k
+        A EVALSHA 0123456789012345678901234567890123456789 0
         A PUBLISH a b
         A SUBSCRIBE ch
         A PUBLISH ch x
@@ -132,6 +134,10 @@ fn stale_keys_are_told_as_stock_tells() {
         B SET a 1
         A GETEX a
         B SET a 1
+        A EVAL "return redis.call('get', KEYS[1])" 1 a
+        B SET a 1
+        A EVAL "redis.call('set', KEYS[1], 1) return redis.call('get', KEYS[1])" 1 a
+        B EVAL "return redis.call('set', KEYS[1], 1)" 1 a
         A CLIENT TRACKING on NOLOOP
         A GET a
         A SET a 1

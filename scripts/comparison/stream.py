@@ -267,6 +267,10 @@ TEMPLATES = """
 3  ACL DRYRUN (alice|bob) (GET {k}|SET {k} {v} [GET]|MGET {k} {l}|LMOVE {l} {l} LEFT LEFT|SORT {l} STORE {k}|ZUNIONSTORE {z} 2 {z} {s})
 2  ACL DRYRUN (alice|bob) (CONFIG GET x|PUBLISH {k} {v}|PSUBSCRIBE {glob} {k}|SELECT {db}|HELLO|nosuch)
 1  ACL (WHOAMI|USERS|CAT foo|DELUSER alice|GETUSER nobody|LOG x|LOG RESET|GENPASS 0|FOO)
+1  CLIENT (TRACKINGINFO|GETREDIR|CACHING (YES|NO|maybe)|TRACKING (ON|OFF) (FOO|PREFIX|PREFIX p FOO)|TRACKING ON (PREFIX p|BCAST OPTIN|OPTIN OPTOUT)|TRACKING ON REDIRECT (0|x|999999))
+1  CLIENT (KILL ID (0|x|999999)|KILL TYPE (replica|foo)|KILL ADDR 1.2.3.4:5|LIST TYPE (master|foo)|UNBLOCK (x|999999) [foo])
+1  SLOWLOG (GET (x|-2)|LEN x|RESET|FOO)
+1  LATENCY (LATEST|HISTORY {k}|GRAPH {k}|RESET {k}|HISTOGRAM nosuch|FOO)
 2  CLIENT (GETNAME|SETNAME conn{db}|SETNAME {edge}|ID x|FOO|REPLY BAR|NO-EVICT maybe)
 """
 
@@ -612,7 +616,7 @@ class Stream:
 NEEDS_A_LOOK = {b"SPOP", b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER", b"RANDOMKEY", b"DUMP"}
 
 # With a word dropped, these tell about the program (its commands, its connections) and not about data.
-NOT_SPOILT = {b"COMMAND", b"CLIENT", b"CONFIG"}
+NOT_SPOILT = {b"COMMAND", b"CLIENT", b"CONFIG", b"SLOWLOG", b"LATENCY"}
 
 
 # To queue these with another number of words spoils a transaction of 7.0 and not one of 7.2.

@@ -219,6 +219,10 @@ impl Client {
 pub struct Clients {
     slab: Slab<Client>,
     last_number: u64,
+    /// Who is shown all commands.
+    pub monitors: Vec<ClientId>,
+    /// How many have said CLIENT NO-TOUCH ON.
+    pub untouching: usize,
 }
 
 impl Clients {

@@ -50,6 +50,7 @@ impl Server {
         let in_transaction = client.multi.is_some();
         if !self.calm {
             let from_master = client.session.from_master;
+            self.heed_no_touch(id, index);
             if !self.snapshot.last_save_ok && from_master && !self.may_apply_unpersisted(index) {
                 return;
             }
@@ -264,7 +265,8 @@ impl Server {
             && self.disk_error().is_none()
             && self.pauses.in_force().is_none()
             && !self.lacks_good_replicas()
-            && self.monitors.is_empty()
+            && self.clients.monitors.is_empty()
+            && self.clients.untouching == 0
             && !self.scripts.run.timed_out;
         self.alert = !self.calm || self.config.maxmemory > 0;
     }

@@ -127,8 +127,10 @@ impl Server {
         if !self.may_evict() {
             return Outcome::Enough;
         }
+        let start_us = self.clock.monotonic_us();
         let outcome = self.evict_excess();
         let now_us = self.clock.monotonic_us();
+        self.note_latency("eviction-cycle", now_us.saturating_sub(start_us));
         if outcome != Outcome::Enough {
             self.eviction.exceeded_since_us.get_or_insert(now_us);
         } else if let Some(since) = self.eviction.exceeded_since_us.take() {

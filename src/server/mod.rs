@@ -178,8 +178,6 @@ pub struct Server {
     pub repl: Repl,
     /// Who listens to which channel.
     pub pubsub: PubSub<ClientId>,
-    /// Who is shown all commands.
-    pub monitors: Vec<ClientId>,
     /// Who keeps copies of which keys.
     pub tracking: tracking::Tracking,
     /// The commands that took long.
@@ -283,7 +281,6 @@ impl Server {
             stats: Stats::default(),
             repl,
             pubsub: PubSub::default(),
-            monitors: Vec::new(),
             tracking: tracking::Tracking::default(),
             slowlog: slowlog::SlowLog::default(),
             latency: latency::Latency::default(),

@@ -22,7 +22,7 @@ impl Server {
         }
         client.is_monitor = true;
         client.reply.ok();
-        self.monitors.push(id);
+        self.clients.monitors.push(id);
         self.update_calm();
         self.update_notice();
         Ok(())
@@ -32,9 +32,16 @@ impl Server {
     pub(super) fn stop_monitoring(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(id).filter(|client| client.is_monitor) {
             client.is_monitor = false;
-            self.monitors.retain(|other| *other != id);
+            self.clients.monitors.retain(|other| *other != id);
             self.update_calm();
             self.update_notice();
+        }
+    }
+
+    /// Shows a command that runs others before it runs them; its row says that it is not shown otherwise.
+    pub(super) fn show_script(&mut self, id: ClientId, argv: Argv<'_>) {
+        if !self.clients.monitors.is_empty() {
+            self.feed_monitors(id, "", argv);
         }
     }
 
@@ -44,6 +51,7 @@ impl Server {
         let now = self.clock.unix_us();
         let socket = self.config.unixsocket.as_deref().unwrap_or(Path::new(""));
         let address = match client.transport.is_tcp() {
+            _ if self.script_caller == Some(id) => "lua".to_string(),
             true => client.peer_name.clone(),
             false => format!("unix:{}", socket.display()),
         };
@@ -54,7 +62,7 @@ impl Server {
             line.extend_from_slice(&quote(if is_secret(name, argv, at) { REDACTED } else { arg }));
         }
         line.extend_from_slice(b"\r\n");
-        for monitor in self.monitors.clone() {
+        for monitor in self.clients.monitors.clone() {
             self.push_bytes(Some(id), monitor, &line);
         }
     }

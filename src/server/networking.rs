@@ -157,6 +157,7 @@ impl Server {
             self.unsubscribe_all(id);
             self.end_wait(id);
             self.stop_monitoring(id);
+            self.set_no_touch(id, false);
             self.disable_tracking(id);
             self.client_memory.forget(id);
             let Some(mut client) = self.clients.remove(id) else { continue };

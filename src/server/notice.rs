@@ -20,7 +20,8 @@ pub(super) const REDACTED: &[u8] = b"(redacted)";
 impl Server {
     /// Finds out from which duration on `call` calls `notice`. Called when one of its causes changes.
     pub fn update_notice(&mut self) {
-        let every_one_matters = !self.monitors.is_empty() || self.tracking.is_on() || self.client_memory.is_limited();
+        let every_one_matters =
+            !self.clients.monitors.is_empty() || self.tracking.is_on() || self.client_memory.is_limited();
         self.notice_ticks = if every_one_matters { 0 } else { u64::MAX };
         if let (Clock::System, false) = (&self.clock, every_one_matters) {
             self.notice_ticks = self.slow_from_ticks();
@@ -71,13 +72,15 @@ impl Server {
         let name = &self.table.commands[index].name;
         let shown: Vec<&[u8]> =
             argv.iter().enumerate().map(|(at, arg)| if is_secret(name, argv, at) { REDACTED } else { arg }).collect();
+        // A command of a script has no client of its own.
+        let in_script = self.script_caller == Some(id);
         let entry = slowlog::Entry {
             number: 0,
             time_s: self.clock.unix_ms() / 1000,
             duration_us,
             args: slowlog::cut_arguments(shown.into_iter()),
-            peer: client.peer_name.clone(),
-            name: client.name.clone(),
+            peer: if in_script { "?:0".into() } else { client.peer_name.clone() },
+            name: if in_script { Vec::new() } else { client.name.clone() },
         };
         self.slowlog.push(entry, self.config.slowlog_max_len as usize);
     }
@@ -86,7 +89,7 @@ impl Server {
     #[cold]
     pub(super) fn notice(&mut self, id: ClientId, index: usize, argv: Argv<'_>, ticks: u64) {
         self.note_duration(id, index, argv, self.ticks_to_us(ticks));
-        if !self.monitors.is_empty() {
+        if !self.clients.monitors.is_empty() {
             let command = &self.table.commands[index];
             if command.special == Special::Exec || command.flags & (flag::ADMIN | flag::SKIP_MONITOR) == 0 {
                 let name = command.name.clone();
@@ -96,6 +99,36 @@ impl Server {
         self.client_memory.note(id);
         if self.tracking.is_on() {
             self.note_tracked(id, index, argv);
+        }
+    }
+}
+
+impl Server {
+    /// CLIENT NO-TOUCH: whether a client's reads count as use of the keys.
+    pub(super) fn set_no_touch(&mut self, id: ClientId, on: bool) {
+        let Some(client) = self.clients.get_mut(id).filter(|client| client.no_touch != on) else { return };
+        client.no_touch = on;
+        match on {
+            true => self.clients.untouching += 1,
+            false => self.clients.untouching -= 1,
+        }
+        self.note_touching(false);
+        self.update_calm();
+    }
+
+    /// Before a command while there are such clients: TOUCH does what it says for them, too.
+    #[cold]
+    pub(super) fn heed_no_touch(&mut self, id: ClientId, index: usize) {
+        let is_touch = || self.table.commands[index].name == "touch";
+        let untouched = self.clients.get(id).is_some_and(|client| client.no_touch && !is_touch());
+        self.note_touching(untouched);
+    }
+
+    fn note_touching(&mut self, untouched: bool) {
+        let untouched = untouched || self.snapshot.child.is_some();
+        if self.keys.access.untouched != untouched {
+            self.keys.access.untouched = untouched;
+            self.keys.set_time(self.keys.now);
         }
     }
 }

@@ -72,6 +72,7 @@ impl Server {
         if self.script_caller.is_some() {
             return Err(CommandError::new(NOT_FROM_SCRIPT));
         }
+        self.show_script(id, argv);
         if by_sha && argv.at(1).len() != 40 {
             return Err(CommandError::new(NO_SCRIPT));
         }

@@ -216,9 +216,9 @@ fn no_evict(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 
 fn no_touch(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let on = on_or_off(argv.at(2))?;
-    if let Some(client) = server.clients.get_mut(id) {
-        client.no_touch = on;
-        client.reply.ok();
+    server.set_no_touch(id, on);
+    if let Some(reply) = server.reply(id) {
+        reply.ok();
     }
     Ok(())
 }

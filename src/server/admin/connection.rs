@@ -236,6 +236,7 @@ fn reset(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
     server.unsubscribe_all(id);
     server.log_out(id);
     server.stop_monitoring(id);
+    server.set_no_touch(id, false);
     server.disable_tracking(id);
     if let Some(client) = server.clients.get_mut(id) {
         client.multi = None;
@@ -244,7 +245,6 @@ fn reset(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
         client.name.clear();
         client.reply_mode = ReplyMode::On;
         client.no_evict = false;
-        client.no_touch = false;
         client.reply.status("RESET");
     }
     Ok(())
