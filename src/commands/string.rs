@@ -2,7 +2,7 @@
 //!
 //! SET, GET, INCR and their plural forms are the busiest paths of the server: one search of the key table each, no
 //! memory but the entry's own, and options are looked at only where there are any. A long argument becomes the value
-//! without a copy. Deliberately absent: commands on bits and HyperLogLogs, though they work on strings too.
+//! without a copy. Commands on bits and HyperLogLogs work on strings, too, and stand in files of their own.
 
 mod lcs;
 mod rows;
