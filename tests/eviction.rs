@@ -56,9 +56,11 @@ fn memory_stays_within_its_limit_by_every_policy_that_has_keys_go() {
         set_many(&mut client, "k", 20_000, options);
         let (used, limit) = (number(&server, "used_memory"), number(&server, "maxmemory"));
         assert!(used < limit + (200 << 10), "{policy}: {used} {limit}");
+        // Questions cost memory, too: more keys may go while they are counted.
+        let before = number(&server, "evicted_keys");
         let there = left(&mut client, "k", 20_000);
         assert!((5_000..19_000).contains(&there), "{policy}: {there}");
-        assert_eq!(number(&server, "evicted_keys"), 20_000 - there as u64);
+        assert!((before..=number(&server, "evicted_keys")).contains(&(20_000 - there as u64)), "{policy}: {there}");
         if policy.starts_with("volatile") {
             // A key that does not expire may not go: when nobody else is left, there is no room.
             let refused = (0..100_000).find_map(|n| {
