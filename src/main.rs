@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use understudy::base::crash;
 use understudy::server::{Server, startup};
 
 #[global_allocator]
@@ -22,11 +23,12 @@ fn main() -> ExitCode {
         }
     };
     startup::announce(&server.config);
+    server.settle_in();
     if let Err(error) = server.load_data_from_disk() {
         log::error!("Fatal error loading the DB: {error}. Exiting.");
         return ExitCode::FAILURE;
     }
-    let code = server.run();
+    let code = crash::with_subject(&mut server, Server::run);
     startup::stopping(&server.config);
     ExitCode::from(code as u8)
 }

@@ -7,7 +7,7 @@
 //! one thread.
 
 use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
-use tikv_jemalloc_ctl::{arenas, epoch, raw, stats, version};
+use tikv_jemalloc_ctl::{arenas, background_thread, epoch, raw, stats, version};
 
 thread_local! {
     static METER: Meter = Meter::of_this_thread();
@@ -82,6 +82,12 @@ pub fn allocator_report() -> Vec<u8> {
 pub fn allocator_name() -> String {
     let full = version::read().unwrap_or("unknown");
     format!("jemalloc-{}", full.split('-').next().unwrap_or(full))
+}
+
+/// Has a thread of the allocator's give unused pages back after a while, or the thread that allocates; false if there is
+/// no such thread to be had.
+pub fn set_background_thread(wanted: bool) -> bool {
+    background_thread::write(wanted).is_ok()
 }
 
 /// Gives unused pages back to the system, now.

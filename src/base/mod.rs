@@ -4,6 +4,7 @@
 
 pub mod bits;
 pub mod clock;
+pub mod crash;
 pub mod crc64;
 pub mod disk;
 pub mod extended;
@@ -21,3 +22,4 @@ pub mod rng;
 pub mod sha1;
 pub mod sha256;
 pub mod ticker;
+pub mod title;

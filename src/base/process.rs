@@ -5,9 +5,11 @@
 //!
 //! Deliberately absent: what a child does, what a signal means to the server, and any log line.
 
+use std::ffi::CString;
+use std::fmt::Display;
 use std::fs;
 use std::io;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// A process id.
 pub type Pid = libc::pid_t;
@@ -25,6 +27,9 @@ pub const SIGKILL: i32 = libc::SIGKILL;
 
 /// The signal that asked for a shutdown, 0 for none. A signal handler can reach nothing but a static.
 static SHUTDOWN_SIGNAL: AtomicI32 = AtomicI32::new(0);
+
+/// Whether the system's log is open.
+static SYSLOG: AtomicBool = AtomicBool::new(false);
 
 /// Which side of a fork we are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,6 +243,36 @@ pub fn oom_score_adj() -> io::Result<i32> {
 /// Changes that; less than it was needs privileges.
 pub fn set_oom_score_adj(value: i32) -> io::Result<()> {
     fs::write(OOM_SCORE_ADJ, value.to_string())
+}
+
+/// Opens the system's log for lines under this name, to the facility of this number: 0 is `user`, from 1 on come `local0`
+/// and so on.
+pub fn open_syslog(ident: &str, facility: usize) {
+    const FACILITIES: [libc::c_int; 9] = [
+        libc::LOG_USER,
+        libc::LOG_LOCAL0,
+        libc::LOG_LOCAL1,
+        libc::LOG_LOCAL2,
+        libc::LOG_LOCAL3,
+        libc::LOG_LOCAL4,
+        libc::LOG_LOCAL5,
+        libc::LOG_LOCAL6,
+        libc::LOG_LOCAL7,
+    ];
+    let ident = CString::new(ident).unwrap_or_default().into_raw();
+    // SAFETY: the name ends in NUL and is never freed, for the library keeps the pointer.
+    unsafe { libc::openlog(ident, libc::LOG_PID | libc::LOG_NDELAY | libc::LOG_NOWAIT, FACILITIES[facility.min(8)]) };
+    SYSLOG.store(true, Ordering::Relaxed);
+}
+
+/// Writes a line to the system's log, if that is open. `severity`: 0 debug, 1 info, 2 notice, 3 warning.
+pub fn syslog(severity: usize, line: &impl Display) {
+    const SEVERITIES: [libc::c_int; 4] = [libc::LOG_DEBUG, libc::LOG_INFO, libc::LOG_NOTICE, libc::LOG_WARNING];
+    if SYSLOG.load(Ordering::Relaxed) {
+        let line = CString::new(line.to_string().replace('\0', " ")).unwrap_or_default();
+        // SAFETY: both strings end in NUL, and the first has the place for the second.
+        unsafe { libc::syslog(SEVERITIES[severity.min(3)], c"%s".as_ptr(), line.as_ptr()) };
+    }
 }
 
 /// Bytes of our memory that differ from what we share with others: in a child, what copy-on-write has copied.

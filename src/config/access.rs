@@ -43,7 +43,7 @@ impl fmt::Display for ConfigError {
 }
 
 /// Settings that are parsed and kept, and that nothing acts on yet.
-const NOT_YET: &[&str] = &["notify-keyspace-events", "proc-title-template", "syslog-enabled"];
+const NOT_YET: &[&str] = &["notify-keyspace-events"];
 
 impl ConfigError {
     /// The error of a directive that was understood but could not be carried out, for the server's own refusals.
@@ -119,8 +119,9 @@ impl Config {
     /// Directives without effect here that were set to something else than their default, to be said in the log.
     pub fn ineffective(&self) -> Vec<&'static str> {
         let rows = DIRECTIVES.iter().filter_map(|row| match row.kind {
-            // The logo is shown by another rule than stock's.
-            Kind::Accepted { default, .. } if row.name != "always-show-logo" => Some((row.name, default)),
+            // The logo is shown by another rule than stock's; how a panic ends is read where it happens.
+            Kind::Accepted { .. } if matches!(row.name, "always-show-logo" | "use-exit-on-panic") => None,
+            Kind::Accepted { default, .. } => Some((row.name, default)),
             _ => None,
         });
         let set =

@@ -94,6 +94,9 @@ settings! {
         pub syslog_ident: String = "redis".into(),
         pub syslog_facility: SyslogFacility = SyslogFacility::default(),
         pub crash_log_enabled: bool = true,
+        /// Milliseconds without a turn of cron after which the log is told where we are, 0 for never.
+        pub watchdog_period: u64 = 0,
+        pub jemalloc_bg_thread: bool = true,
         pub set_proc_title: bool = true,
         pub proc_title_template: String = "{title} {listen-addr} {server-mode}".into(),
         pub oom_score_adj: OomScoreAdj = OomScoreAdj::default(),

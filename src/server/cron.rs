@@ -1,6 +1,6 @@
 //! What happens by the clock: expiry, timeouts, save points, replication's own second (= serverCron).
 
-use super::{ClientId, Procedure, Server, ticks};
+use super::{ClientId, Procedure, Server, crash, ticks};
 
 /// The part of a cron interval that the active expiry may take, in percent.
 const EXPIRE_CPU_PERCENT: u64 = 25;
@@ -19,6 +19,9 @@ impl Server {
             return;
         }
         self.cron_loops += 1;
+        if self.config.watchdog_period > 0 {
+            crash::watch(&self.config);
+        }
         self.stats.sample(self.clock.monotonic_us());
         if self.cron_loops % hz == 1 || hz == 1 {
             self.each_second();

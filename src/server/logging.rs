@@ -5,14 +5,16 @@
 //! `error!` warning `#`. The role is X for a Sentinel, M for a master, S for a replica, C for whoever is not the
 //! settled server: a process that is still starting, or the child of a fork.
 //!
-//! The log file is opened for each line, so that it can be moved away under us. Deliberately absent: syslog.
+//! The log file is opened for each line, so that it can be moved away under us.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::clock::{Clock, UnixMs, local_time};
+use crate::base::crash::write_stdout;
 use crate::base::process;
 use crate::config::LogLevel;
 
@@ -20,6 +22,9 @@ use crate::config::LogLevel;
 pub const RAW: &str = "raw";
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// The log file, where there is one.
+static PATH: OnceLock<PathBuf> = OnceLock::new();
 
 /// As whom we log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +69,14 @@ pub fn init(logfile: Option<&Path>, level: LogLevel) -> io::Result<()> {
     builder.filter_level(log::LevelFilter::Trace).format(|out, record| {
         let pid = process::pid();
         let letter = letter_for(pid, ROLE.load(Ordering::Relaxed));
+        process::syslog(severity(record.level()), record.args());
         write_record(out, pid, letter, Clock::System.unix_ms(), record)
     });
     match logfile {
         Some(path) => {
             let file = LogFile { path: path.to_path_buf() };
             file.open()?;
+            let _ = PATH.set(path.to_path_buf());
             builder.target(env_logger::Target::Pipe(Box::new(file)));
         }
         None => {
@@ -92,15 +99,20 @@ pub fn set_level(level: LogLevel) {
     });
 }
 
-/// Has a broken promise of our own told in the log before the process ends.
-pub fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        log::error!("=== UNDERSTUDY BUG REPORT START: cut and paste from here ===");
-        log::error!("Crashed: {panic}");
-        log::error!("{} {}", crate::config::version(), process::uname());
-        log::error!("{}", std::backtrace::Backtrace::force_capture());
-        log::error!("=== UNDERSTUDY BUG REPORT END ===");
-    }));
+/// Writes a line where the log goes, past every lock and buffer: for who can wait for nobody. `stamped`: with what stands
+/// before each line of the log.
+pub fn write_past_locks(line: &str, stamped: bool) {
+    let letter = letter_for(process::pid(), ROLE.load(Ordering::Relaxed));
+    let mut text = Vec::new();
+    let target = if stamped { "" } else { RAW };
+    let arguments = format_args!("{line}");
+    let record = log::Record::builder().level(log::Level::Warn).target(target).args(arguments).build();
+    // Writing into memory cannot fail; and that the log cannot be written could be said nowhere but there.
+    let _ = write_record(&mut text, process::pid(), letter, Clock::System.unix_ms(), &record);
+    let _ = match PATH.get() {
+        Some(path) => LogFile { path: path.clone() }.write_all(&text),
+        None => write_stdout(&text),
+    };
 }
 
 fn write_record(
@@ -120,6 +132,16 @@ fn write_record(
     let sign = level_sign(record.level());
     write!(out, "{pid}:{letter} {day:02} {month} {year} {hour:02}:{minute:02}:{second:02}.{ms:03} {sign} ")?;
     writeln!(out, "{}", record.args())
+}
+
+/// The level in the system's log.
+fn severity(level: log::Level) -> usize {
+    match level {
+        log::Level::Trace => 0,
+        log::Level::Debug => 1,
+        log::Level::Info => 2,
+        log::Level::Warn | log::Level::Error => 3,
+    }
 }
 
 fn level_sign(level: log::Level) -> char {

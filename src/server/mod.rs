@@ -15,11 +15,13 @@ pub mod blocked_keys;
 pub mod child;
 pub mod client;
 pub mod client_memory;
+pub mod crash;
 pub mod cron;
 pub mod dispatch;
 pub mod evict;
 pub mod failover;
 pub mod histogram;
+pub mod host;
 pub mod latency;
 pub mod listen;
 pub mod loading;
@@ -170,8 +172,6 @@ pub struct Server {
     pub users: Users,
     /// What was denied.
     pub acl_log: AclLog,
-    /// The `oom_score_adj` that we were started with, once that is changed.
-    oom_score_at_start: Option<i32>,
     /// Counters.
     pub stats: Stats,
     /// Both ends of replication.
@@ -230,6 +230,8 @@ pub struct Server {
     pub active_expire: bool,
     /// Cron may be paused by DEBUG.
     pub cron_paused: bool,
+    /// What the system is told of us, in peace and in a crash.
+    pub host: host::Host,
     /// Set when the loop is to end, with the exit code.
     pub exit_code: Option<i32>,
     /// A shutdown waits for something, such as replicas that lag.
@@ -266,7 +268,6 @@ impl Server {
         let mut server = Server {
             users: Users::new(&table),
             acl_log: AclLog::default(),
-            oom_score_at_start: None,
             table,
             event_loop,
             disk,
@@ -307,6 +308,7 @@ impl Server {
             cron_loops: 0,
             active_expire: true,
             cron_paused: false,
+            host: host::Host::default(),
             exit_code: None,
             shutdown: None,
             fired: Vec::new(),

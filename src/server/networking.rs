@@ -209,6 +209,7 @@ impl Server {
     /// Runs the whole commands of a buffer and keeps the rest of it.
     pub(super) fn process_buffer(&mut self, id: ClientId, buffer: Vec<u8>) {
         let bulk_len_max = self.config.proto_max_bulk_len;
+        self.host.last_reader = Some(id);
         let Some(client) = self.clients.get_mut(id) else { return };
         if client.waiting.is_some() {
             return self.keep_input(id, buffer, 0);

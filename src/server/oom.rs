@@ -39,15 +39,15 @@ impl Server {
     /// The same of a process of this class. Who never asked for it is left alone.
     pub(super) fn apply_oom_score_adj(&mut self, class: OomClass) -> io::Result<()> {
         let how = self.config.oom_score_adj;
-        let untouched = how == OomScoreAdj::No && self.oom_score_at_start.is_none();
+        let untouched = how == OomScoreAdj::No && self.host.oom_score_at_start.is_none();
         if untouched || !matches!(self.disk, Disk::System) {
             return Ok(());
         }
-        let at_start = match self.oom_score_at_start {
+        let at_start = match self.host.oom_score_at_start {
             Some(known) => known,
             None => process::oom_score_adj()?,
         };
-        self.oom_score_at_start = Some(at_start);
+        self.host.oom_score_at_start = Some(at_start);
         let value = wanted(how, self.config.oom_score_adj_values, class, at_start);
         process::set_oom_score_adj(value).inspect_err(|error| {
             log::warn!("Unable to write oom_score_adj: {}", reason(error));

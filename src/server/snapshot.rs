@@ -282,6 +282,7 @@ impl Server {
     ) -> i32 {
         logging::set_role(logging::Role::Child);
         let _ = self.apply_oom_score_adj(super::oom::OomClass::Child);
+        self.settle_in_as_child();
         // Listeners that live on in the child would keep the port taken if the parent dies.
         self.listeners.clear();
         let options = self.snapshot_options();

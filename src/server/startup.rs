@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 use super::acl::check_user_line;
 use super::logging::{self, RAW, Role};
-use crate::base::process;
+use super::{crash, host};
+use crate::base::{process, title};
 use crate::config::{self, Config, Supervised, reason};
 
 /// Where the pid goes when we run in the background and nobody said where.
@@ -84,12 +85,15 @@ pub fn prepare(args: &[OsString]) -> Result<Config, ExitCode> {
     let options = args.get(1..).unwrap_or_default();
     let mut config = Config::load(options, &mut std::io::stdin().lock(), check_user_line)
         .map_err(|error| refuse(&error.to_string()))?;
+    title::prepare();
     start_log(&config)?;
+    host::open_syslog(&config);
     if config.daemonize && supervision(&config) == Supervised::No {
         process::daemonize().map_err(|error| refuse(&format!("Can't go into the background: {error}")))?;
     }
     process::install_signal_handlers();
-    logging::log_panics();
+    crash::log_panics();
+    crash::follow(&config);
     introduce(&config, options.is_empty());
     tell_supervisor_we_load(&config);
     fit_maxclients(&mut config);
@@ -393,7 +397,7 @@ mod tests {
     #[test]
     fn kept_directives_are_named_but_the_logo_is_shown() {
         let config = Config::parse(b"always-show-logo yes\nio-threads 4\nhz 20\nsyslog-enabled yes").unwrap();
-        assert_eq!(config.ineffective(), ["io-threads", "syslog-enabled"]);
+        assert_eq!(config.ineffective(), ["io-threads"]);
         assert!(shows_logo(&config));
         let config = Config::parse(b"logfile x.log").unwrap();
         assert!(!shows_logo(&config));

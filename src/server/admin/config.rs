@@ -11,7 +11,7 @@ use crate::resp::request::Argv;
 use crate::server::startup::RESERVED_FILES;
 use crate::server::stats::Stats;
 use crate::server::table::HouseFn;
-use crate::server::{ClientId, Server, logging};
+use crate::server::{ClientId, Server, crash, host, logging};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -161,6 +161,18 @@ impl Server {
             }
             "repl-backlog-size" => {
                 self.trim_log();
+                Ok(())
+            }
+            "crash-log-enabled" | "use-exit-on-panic" | "watchdog-period" => {
+                crash::follow(&self.config);
+                Ok(())
+            }
+            "proc-title-template" => {
+                host::set_title(&self.config, None);
+                Ok(())
+            }
+            "jemalloc-bg-thread" => {
+                self.follow_background_thread();
                 Ok(())
             }
             "loglevel" => {

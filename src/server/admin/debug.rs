@@ -6,7 +6,7 @@
 mod inspect;
 mod reload;
 
-use crate::base::process;
+use crate::base::crash;
 use crate::commands::command::{Row, flag};
 use crate::commands::ctx::{integer, is_option};
 use crate::commands::digest::{Digest, dataset_digest, value_digest};
@@ -63,6 +63,8 @@ const HELP: &[&str] = &[
     "    Write a line to the log.",
     "OBJECT <key>",
     "    Tell how the value of a key is kept.",
+    "OOM",
+    "    End the server by asking for more memory than there can be.",
     "PANIC",
     "    End the server by a panic.",
     "PAUSE-CRON <0|1>",
@@ -118,6 +120,7 @@ const SUBCOMMANDS: &[Sub] = &[
     ("LISTPACK", 1, 1, inspect::listpack),
     ("LOG", 1, 1, log_message),
     ("OBJECT", 1, 2, inspect::object),
+    ("OOM", 0, 0, out_of_memory),
     ("PANIC", 0, 0, panic),
     ("PAUSE-CRON", 1, 1, pause_cron),
     ("POPULATE", 1, 3, populate),
@@ -186,7 +189,8 @@ fn help(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
 }
 
 fn assertion(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
-    assert!(argv.is_empty(), "DEBUG ASSERT asked for a failed assertion");
+    let nobody_asked_for_a_failed_assertion = argv.is_empty();
+    assert!(nobody_asked_for_a_failed_assertion);
     help(server, id, argv)
 }
 
@@ -194,9 +198,15 @@ fn panic(_server: &mut Server, _id: ClientId, _argv: Argv<'_>) -> Done {
     panic!("DEBUG PANIC asked for a panic")
 }
 
+fn out_of_memory(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
+    const BYTES: usize = isize::MAX as usize / 2;
+    log::error!("Out Of Memory allocating {BYTES} bytes!");
+    let block: Vec<u8> = Vec::with_capacity(BYTES);
+    answer(server, id, |reply| reply.len(block.len()))
+}
+
 fn segfault(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
-    // The default action of the signal ends us before the call returns.
-    process::kill(process::pid(), libc::SIGSEGV).map_err(|error| CommandError::new(format!("ERR {error}")))?;
+    crash::segfault();
     answer(server, id, Reply::ok)
 }
 

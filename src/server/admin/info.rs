@@ -84,7 +84,7 @@ impl Line for String {
 }
 
 /// The text of the sections that are asked for: their names in any case, or `default`, `all`, `everything`.
-fn text(server: &Server, asked: &[&[u8]]) -> String {
+pub fn text(server: &Server, asked: &[&[u8]]) -> String {
     let any = |name: &str| asked.iter().any(|word| word.eq_ignore_ascii_case(name.as_bytes()));
     let default = asked.is_empty() || any("default");
     let all = any("all") || any("everything");

@@ -1,6 +1,7 @@
 //! DEBUG RELOAD, and the ways to start the program again.
 
 use super::{Done, answer};
+use crate::base::title;
 use crate::commands::CommandError;
 use crate::commands::ctx::{integer, is_option};
 use crate::config::Config;
@@ -122,7 +123,7 @@ fn delay(argv: Argv<'_>) -> Result<Duration, CommandError> {
 /// Becomes the same program anew, with the same arguments. Returns only if that cannot be.
 fn again(config: &Config, delay: Duration) -> Done {
     std::thread::sleep(delay);
-    let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut args: Vec<OsString> = title::original_args().into_iter().skip(1).collect();
     // The file may have been named relative to a directory that we left.
     if let (Some(path), Some(first)) = (&config.config_file, args.first_mut())
         && !first.as_encoded_bytes().starts_with(b"-")
