@@ -7,10 +7,10 @@
 //! that, or at the next tick of a millisecond. Where changes come more rarely, nobody ever waits.
 //!
 //! A server that dies takes with it what it had not handed to the kernel: of what clients were told of, the changes of
-//! these microseconds. Redis 7.0 writes a turn's replies first and its replicas last (as a trace of its system calls
-//! shows), so it may lose the changes of a turn; under the load that matters here a turn of it takes as long. Where the
-//! user asks for more (`min-replicas-to-write`), replicas are always fed before clients are told, and nobody waits
-//! either where much has gathered or where an acknowledgement is asked for (WAIT, failover, shutdown).
+//! these microseconds, or of up to a millisecond where the load ends with them. Redis 7.0 is not free of that either: it
+//! writes a turn's replies first and its replicas last (as a trace of its system calls shows), so it may lose the changes
+//! of a turn. Where the user asks for more (`min-replicas-to-write`), replicas are always fed before clients are told, and
+//! nobody waits either where much has gathered or where an acknowledgement is asked for (WAIT, shutdown).
 
 use super::client::ClientId;
 use super::{Procedure, Server};
