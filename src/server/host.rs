@@ -63,8 +63,8 @@ impl Server {
         set_title(&self.config, None);
     }
 
-    /// Has the allocator give pages back on a thread of its own, or on ours as it goes along. Only CONFIG SET asks for that:
-    /// a server is one thread until its operator wants another.
+    /// Has the allocator give pages back on a thread of its own, or on ours as it goes along. Only CONFIG SET asks for
+    /// that: a server is one thread until its operator wants another.
     pub(super) fn follow_background_thread(&self) {
         if !memory::set_background_thread(self.config.jemalloc_bg_thread) {
             log::warn!("The allocator has no background thread.");

@@ -1,12 +1,13 @@
 //! The house: the state of the server, its loop, and the one list of procedures that events may start (= server.c).
 //!
 //! `Server` owns siblings and lends them side by side. Each file here adds one concern as methods: `networking`
-//! (connections), `dispatch` (commands), `acl` (who may run them), `oom` (what the kernel is told), `blocked`, `blocked_keys` and `pause` (commands that
-//! wait), `pubsub` (messages), `monitor`, `tracking` and `notice` (who looks on), `slowlog`, `latency` and `histogram`
-//! (what takes long), `snapshot` (the
-//! child that saves) and `child` (where children come from), `loading`, `repl_master` and `repl_replica` (the two ends of
-//! replication; `repl_feed` writes the stream, `repl_check`, `repl_errors`, `repl_memory` and `repl_safety` guard them), `failover` (a planned change of
-//! master), `cron` (time), `admin/` (commands about the house).
+//! (connections), `dispatch` (commands), `acl` (who may run them), `scripting` (programs of them), `blocked`,
+//! `blocked_keys` and `pause` (commands that wait), `pubsub` (messages), `monitor`, `tracking` and `notice` (who looks
+//! on), `slowlog`, `latency` and `histogram` (what takes long), `evict` and `client_memory` (limits of memory), `snapshot`
+//! (the child that saves) and `child` (where children come from), `loading`, `repl_master` and `repl_replica` (the two
+//! ends of replication; `repl_feed` writes the stream, `repl_check`, `repl_errors`, `repl_memory` and `repl_safety` guard
+//! them), `failover` (a planned change of master), `cron` (time), `host` and `oom` (what the system is told of us),
+//! `crash` (what is left of us), `admin/` (commands about the house).
 
 pub mod acl;
 pub mod admin;

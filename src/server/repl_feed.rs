@@ -4,10 +4,10 @@
 //! command at a time, turns of the loop are short, and a system call for each replica in each turn would be nearly all
 //! that a replica costs. So a turn's changes go to the replicas at its end, before its clients are told, unless the
 //! replicas were fed within the last `repl-feed-delay-us` (300 microseconds): then at the end of the first turn after
-//! that, or at the next tick of a millisecond. Where changes come more rarely, nobody ever waits.
+//! that. Ticks of a millisecond see to it that there is one. Where changes come more rarely, nobody ever waits.
 //!
 //! A server that dies takes with it what it had not handed to the kernel: of what clients were told of, the changes of
-//! these microseconds, or of up to a millisecond where the load ends with them. Redis 7.0 is not free of that either: it
+//! these microseconds, and of up to a millisecond more where the load ends with them. Redis 7.0 is not free of that either: it
 //! writes a turn's replies first and its replicas last (as a trace of its system calls shows), so it may lose the changes
 //! of a turn. Where the user asks for more (`min-replicas-to-write`), replicas are always fed before clients are told, and
 //! nobody waits either where much has gathered or where an acknowledgement is asked for (WAIT, shutdown).
@@ -25,7 +25,7 @@ const SLICES: usize = 16;
 /// A replica that lacks so many bytes is fed at once.
 const HASTE_BYTES: u64 = 64 * 1024;
 
-/// The longest wait, in microseconds: a tick.
+/// Microseconds from one tick to the next.
 const TICK_US: u64 = 1000;
 /// After so many ticks without anything to feed they stop.
 const IDLE_TICKS: u32 = 20;
@@ -37,7 +37,7 @@ pub struct Feeding {
     last_us: u64,
     /// Up to where the log was fed then.
     fed_to: u64,
-    /// Ticks come that end the waiting.
+    /// Ticks come, so that there is a turn at whose end the waiting is over.
     ticks: bool,
     /// So many of them in a row found nothing to feed.
     idle_ticks: u32,
@@ -109,10 +109,9 @@ impl Server {
         self.repl.feeding.ticks
     }
 
-    /// Whoever waits is fed at the end of this turn. Where nobody waits any more, the ticks end.
+    /// The end of this turn sees whether somebody has waited long enough. Where nobody waits any more, the ticks end.
     pub(super) fn feed_tick(&mut self) {
         let feeding = &mut self.repl.feeding;
-        feeding.in_haste = true;
         let is_idle = feeding.fed_to == self.repl.log.end();
         feeding.idle_ticks = if is_idle { feeding.idle_ticks + 1 } else { 0 };
         if let Clock::Simulated(_) = self.clock {

@@ -1,5 +1,6 @@
 //! ACL: users and what they may do (= the commands of acl.c). The rules themselves are the work of `crate::acl`.
 
+use super::sub;
 use crate::acl::log::Entry;
 use crate::acl::{Selector, User, Users, merge_selectors};
 use crate::commands::CommandError;
@@ -51,28 +52,6 @@ const HELP: &[&str] = &[
 /// What is told about users, or changes them, is for administrators.
 const USERS: u32 = flag::ADMIN | ANYBODY;
 const ANYBODY: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE;
-
-const fn sub(
-    name: &'static str,
-    arity: i32,
-    flags: u32,
-    since: &'static str,
-    summary: &'static str,
-    run: HouseFn,
-) -> Row<HouseFn> {
-    Row {
-        name,
-        arity,
-        flags,
-        categories: 0,
-        keys: &[],
-        group: "server",
-        since,
-        summary,
-        run: Some(run),
-        subcommands: &[],
-    }
-}
 
 const CONTAINER: Row<HouseFn> = Row {
     name: "acl",

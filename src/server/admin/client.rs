@@ -34,18 +34,7 @@ const fn sub(
     summary: &'static str,
     run: HouseFn,
 ) -> Row<HouseFn> {
-    Row {
-        name,
-        arity,
-        flags,
-        categories: category::CONNECTION,
-        keys: &[],
-        group: "connection",
-        since,
-        summary,
-        run: Some(run),
-        subcommands: &[],
-    }
+    Row { categories: category::CONNECTION, group: "connection", ..super::sub(name, arity, flags, since, summary, run) }
 }
 
 /// The rows of this family.

@@ -2,6 +2,7 @@
 
 mod graph;
 
+use super::sub;
 use crate::commands::CommandError;
 use crate::commands::command::{Row, flag};
 use crate::commands::error::c_string;
@@ -16,28 +17,6 @@ use std::fmt::Write;
 type Done = Result<(), CommandError>;
 
 const ADMIN: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
-
-const fn sub(
-    name: &'static str,
-    arity: i32,
-    flags: u32,
-    since: &'static str,
-    summary: &'static str,
-    run: HouseFn,
-) -> Row<HouseFn> {
-    Row {
-        name,
-        arity,
-        flags,
-        categories: 0,
-        keys: &[],
-        group: "server",
-        since,
-        summary,
-        run: Some(run),
-        subcommands: &[],
-    }
-}
 
 /// The rows of this family.
 pub const ROWS: &[Row<HouseFn>] = &[Row {

@@ -43,6 +43,29 @@ pub fn all_rows() -> &'static [&'static [Row<HouseFn>]] {
     ]
 }
 
+/// A subcommand of a container about the server, without categories of its own.
+const fn sub(
+    name: &'static str,
+    arity: i32,
+    flags: u32,
+    since: &'static str,
+    summary: &'static str,
+    run: HouseFn,
+) -> Row<HouseFn> {
+    Row {
+        name,
+        arity,
+        flags,
+        categories: 0,
+        keys: &[],
+        group: "server",
+        since,
+        summary,
+        run: Some(run),
+        subcommands: &[],
+    }
+}
+
 /// Answers the lines of a HELP subcommand.
 fn reply_help(server: &mut Server, id: ClientId, lines: &[&str]) {
     let Some(reply) = server.reply(id) else { return };

@@ -48,18 +48,7 @@ const fn sub(
     summary: &'static str,
     run: HouseFn,
 ) -> Row<HouseFn> {
-    Row {
-        name,
-        arity,
-        flags,
-        categories: category::SCRIPTING,
-        keys: &[],
-        group: "scripting",
-        since,
-        summary,
-        run: Some(run),
-        subcommands: &[],
-    }
+    Row { categories: category::SCRIPTING, group: "scripting", ..super::sub(name, arity, flags, since, summary, run) }
 }
 
 /// The rows of this family.

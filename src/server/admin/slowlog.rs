@@ -17,18 +17,7 @@ const fn sub(
     summary: &'static str,
     run: HouseFn,
 ) -> Row<HouseFn> {
-    Row {
-        name,
-        arity,
-        flags: flags | flag::LOADING | flag::STALE,
-        categories: 0,
-        keys: &[],
-        group: "server",
-        since,
-        summary,
-        run: Some(run),
-        subcommands: &[],
-    }
+    super::sub(name, arity, flags | flag::LOADING | flag::STALE, since, summary, run)
 }
 
 /// The rows of this family.
