@@ -157,10 +157,16 @@ fn write_digits(digits: &[u8], point: i32, out: &mut Vec<u8>) {
 
 /// Appends `value` as C's `%.17g` prints it, the form that Redis gives doubles in digests and in old text formats.
 pub fn format_g17(value: f64, out: &mut Vec<u8>) {
+    format_g(value, 17, out);
+}
+
+/// Appends `value` as C's `%.<digits>g` prints it. `digits` is at least 1.
+pub fn format_g(value: f64, digits: usize, out: &mut Vec<u8>) {
     if !value.is_finite() || value == 0.0 {
         return format_f64(value, out);
     }
-    let printed = format!("{value:.16e}");
+    let wanted = digits as i32;
+    let printed = format!("{value:.0$e}", digits.saturating_sub(1));
     let (mantissa, exponent) = printed.split_once('e').unwrap_or((&printed, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let (sign, mantissa) = match mantissa.strip_prefix('-') {
@@ -172,7 +178,7 @@ pub fn format_g17(value: f64, out: &mut Vec<u8>) {
         digits.pop();
     }
     out.extend_from_slice(sign.as_bytes());
-    if (-4..17).contains(&exponent) {
+    if (-4..wanted).contains(&exponent) {
         let point = exponent + 1;
         if point <= 0 {
             out.extend_from_slice(b"0.");

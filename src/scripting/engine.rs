@@ -40,7 +40,7 @@ impl Engine {
         stack.push_globals();
         redis_api::register::<S>(&mut stack);
         prng::register::<S>(&mut stack);
-        super::register_libraries(&mut stack);
+        super::libraries::register(&mut stack);
         stack.set_native(-1, "__redis__err__handler", error_handler);
         let globals = stack.keep();
         stack.push_native(error_handler);

@@ -26,6 +26,7 @@ pub mod convert;
 pub mod engine;
 pub mod flags;
 pub mod host;
+pub mod libraries;
 mod prng;
 mod redis_api;
 pub mod sandbox;
@@ -35,15 +36,10 @@ pub use flags::{Flags, Run};
 pub use host::Host;
 
 use crate::base::hash::Keyed;
-use crate::base::lua::{Reference, Stack};
+use crate::base::lua::Reference;
 use crate::base::sha1::sha1_hex;
 use std::collections::HashMap;
 use std::rc::Rc;
-
-/// Puts the libraries into the table on top.
-fn register_libraries(stack: &mut Stack<'_>) {
-    let _ = stack;
-}
 
 /// The name of a script: its SHA-1 in hexadecimal digits.
 pub type Sha = [u8; 40];

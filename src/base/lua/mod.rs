@@ -35,6 +35,9 @@ pub type Hook = fn(&mut Stack<'_>) -> Result<(), Raise>;
 /// The longest chunk, in bytes. The lexer counts the signs of a long bracket in an `int` and doubles it.
 pub const CHUNK_LEN_MAX: usize = 1 << 29;
 
+/// As many values a function of ours may push beside its arguments without asking.
+const NATIVE_ROOM: i32 = 20;
+
 /// The libraries of Lua that can be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Library {
@@ -146,7 +149,12 @@ unsafe extern "C" fn run_native(state: *mut ffi::lua_State) -> c_int {
     };
     // SAFETY: the state is live and was made by `Lua::new`.
     let mut stack = unsafe { Stack::of_state(state) };
-    stack.settle(|stack| native(stack).map(|count| count as c_int))
+    stack.settle(|stack| {
+        if !stack.reserve(NATIVE_ROOM) {
+            return Err(Raise::Plain(b"stack overflow".to_vec()));
+        }
+        native(stack).map(|count| count as c_int)
+    })
 }
 
 /// What Lua calls every so many instructions.

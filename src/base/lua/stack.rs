@@ -701,6 +701,10 @@ impl<'a> Stack<'a> {
     }
 
     fn push_raise(&mut self, raise: Raise) {
+        // Nothing of the function is needed any more, and a full stack would have no room for the error.
+        if raise != Raise::Value && !self.reserve(1) {
+            self.set_top(0);
+        }
         let text = match raise {
             Raise::Value => return,
             Raise::Plain(text) => return self.push_bytes(&text),
