@@ -154,7 +154,7 @@ settings! {
         /// Seconds.
         pub repl_timeout: u32 = 60,
         /// Microseconds that the stream gathers at most before it goes to the replicas.
-        pub repl_feed_delay_us: u32 = 300,
+        pub repl_feed_delay_us: u32 = 500,
         /// Seconds that a replica waits at most before it tries to reach its master again.
         pub repl_reconnect_max_delay: u32 = 30,
         /// Whether an automatic resync may swap data for an empty data set of another history.

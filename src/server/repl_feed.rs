@@ -3,7 +3,7 @@
 //! A replica costs one system call each time it is fed, nearly all of it in the kernel. Where many clients write one
 //! command at a time, turns of the loop are short, and a system call for each replica in each turn would be nearly all
 //! that a replica costs. So a turn's changes go to the replicas at its end, before its clients are told, unless the
-//! replicas were fed within the last `repl-feed-delay-us` (300 microseconds): then at the end of the first turn after
+//! replicas were fed within the last `repl-feed-delay-us` (500 microseconds): then at the end of the first turn after
 //! that. Ticks of a millisecond see to it that there is one. Where changes come more rarely, nobody ever waits.
 //!
 //! A server that dies takes with it what it had not handed to the kernel: of what clients were told of, the changes of
