@@ -127,6 +127,8 @@ impl World {
         let Some(server) = &node.server else { return Ok(()) };
         if server.exit_code.is_some() {
             node.stop();
+            // A shutdown that waited for replicas ends long after it was asked for.
+            self.last_upheaval_us = self.now_us;
         }
         for connection in self.connections.values_mut() {
             connection.collect(index, self.now_us, &mut self.rng);
