@@ -14,12 +14,18 @@ impl Server {
     /// Runs, queues or refuses one command of a client. `raw` is the command as it came, where that is also the form
     /// in which it travels to replicas.
     pub fn process_command(&mut self, id: ClientId, argv: Argv<'_>, raw: Option<&[u8]>) {
+        self.process_known(id, self.table.lookup(argv), argv, raw);
+    }
+
+    /// `process_command` where the caller has looked the command up.
+    #[inline]
+    pub fn process_known(&mut self, id: ClientId, command: Option<usize>, argv: Argv<'_>, raw: Option<&[u8]>) {
         let Some(client) = self.clients.get_mut(id) else { return };
         if client.reply_mode != ReplyMode::On || client.session.from_master {
             let unanswered = client.reply_mode != ReplyMode::SkipNext || client.session.from_master;
             client.muted_from = unanswered.then_some(self.reply_start);
         }
-        self.admit_command(id, argv, raw);
+        self.admit_command(id, command, argv, raw);
         self.settle_reply(id);
         if self.has_aftermath {
             self.attend_to_aftermath(id);
@@ -35,11 +41,12 @@ impl Server {
         self.handle_clients_blocked_on_keys();
     }
 
-    fn admit_command(&mut self, id: ClientId, argv: Argv<'_>, raw: Option<&[u8]>) {
-        if is_http(argv.at(0)) {
-            return self.security_warning(id);
-        }
-        let Some(index) = self.table.lookup(argv) else {
+    #[inline]
+    fn admit_command(&mut self, id: ClientId, command: Option<usize>, argv: Argv<'_>, raw: Option<&[u8]>) {
+        let Some(index) = command else {
+            if is_http(argv.at(0)) {
+                return self.security_warning(id);
+            }
             return self.reject(id, None, unknown_command(argv));
         };
         if let Err(error) = self.may_run(id, index, argv) {

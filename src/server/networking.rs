@@ -24,6 +24,8 @@ const ACCEPTS_PER_TURN: usize = 1000;
 const WRITE_PER_TURN: usize = 1 << 20;
 /// Commands of a pipeline whose keys are fetched ahead together.
 const PREFETCH: usize = 32;
+/// No command's number.
+const NO_COMMAND: u16 = u16::MAX;
 /// Below so many keys the table is likely to be near anyway.
 const PREFETCH_KEYS: usize = 20_000;
 
@@ -332,9 +334,10 @@ impl Server {
 
     /// Runs the commands of a batch. Returns how many bytes they took where not all could run.
     fn run_batch(&mut self, id: ClientId, batch: &Batch, buffer: &[u8]) -> Option<usize> {
+        let mut known = [NO_COMMAND; PREFETCH];
         for index in 0..batch.len() {
             if index % PREFETCH == 0 {
-                self.prefetch(id, batch, index, buffer);
+                self.look_ahead(id, batch, index, buffer, &mut known);
             }
             let client = self.clients.get_mut(id)?;
             if client.closing || client.close_after_reply || self.exit_code.is_some() {
@@ -351,7 +354,8 @@ impl Server {
             }
             self.reply_start = client.reply.out.len();
             let from_master = client.session.from_master;
-            self.process_command(id, batch.argv(index, buffer), batch.raw(index, buffer));
+            let command = Some(usize::from(known[index % PREFETCH])).filter(|index| *index != usize::from(NO_COMMAND));
+            self.process_known(id, command, batch.argv(index, buffer), batch.raw(index, buffer));
             if from_master {
                 let start = if index == 0 { 0 } else { batch.end(index - 1) };
                 self.applied_from_master(id, &buffer[start..batch.end(index)]);
@@ -363,16 +367,20 @@ impl Server {
         None
     }
 
-    /// Asks the processor for the keys of the next commands, so that their cache misses overlap.
-    fn prefetch(&self, id: ClientId, batch: &Batch, from: usize, buffer: &[u8]) {
+    /// Looks the next commands up, and asks the processor for their keys, so that cache misses overlap.
+    fn look_ahead(&self, id: ClientId, batch: &Batch, from: usize, buffer: &[u8], known: &mut [u16; PREFETCH]) {
+        let ahead = batch.len().min(from + PREFETCH);
+        for (index, known) in (from..ahead).zip(known.iter_mut()) {
+            *known = self.table.lookup(batch.argv(index, buffer)).map_or(NO_COMMAND, |command| command as u16);
+        }
         let db = self.clients.get(id).map_or(0, |client| client.session.db);
-        if batch.len() - from < 2 || self.keys.db(db).len() < PREFETCH_KEYS {
+        if ahead - from < 2 || self.keys.db(db).len() < PREFETCH_KEYS {
             return;
         }
         let (db, mut hashes, mut count) = (self.keys.db(db), [0u64; PREFETCH], 0);
-        for index in from..batch.len().min(from + PREFETCH) {
+        for (index, known) in (from..ahead).zip(known.iter()) {
             let argv = batch.argv(index, buffer);
-            let first_key = self.table.by_name(argv.at(0)).map_or(0, |index| self.table.commands[index].first_key);
+            let first_key = self.table.commands.get(usize::from(*known)).map_or(0, |command| command.first_key);
             if first_key > 0 && first_key < argv.len() {
                 hashes[count] = hash(argv.at(first_key));
                 db.prefetch_bucket(hashes[count]);

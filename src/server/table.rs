@@ -85,24 +85,29 @@ pub struct Command {
 pub struct CommandTable {
     /// Containers and subcommands included.
     pub commands: Vec<Command>,
-    slots: Vec<Slot>,
+    slots: Box<[Slot; SLOTS]>,
+    /// What spreads the names over the slots.
+    multiplier: u64,
     /// The histograms of commands, each with its index, while they are not measured.
     parked: Vec<(usize, Box<Histogram>)>,
 }
 
-const SLOTS: usize = 1024;
+const SLOTS: usize = 4096;
 const EMPTY: u16 = u16::MAX;
 /// A name is looked for by so many bytes at its start and at its end.
 const HALF: usize = 8;
+/// So many multipliers are tried for one under which no two names fall on the same slot; the chance of each is one in
+/// a thousand, or better. Where none is found, names that meet stand side by side.
+const MULTIPLIERS: u64 = 20_000;
 
 /// A slot of the index by name: what a name looks like, and the command that it leads to.
 #[derive(Clone, Copy)]
 struct Slot {
     look: (u64, u64),
-    len: usize,
+    len: u32,
+    index: u16,
     /// Whether what looks like this name is this name: it is short and has nothing but letters.
     is_plain: bool,
-    index: u16,
 }
 
 const NO_COMMAND: Slot = Slot { look: (0, 0), len: 0, is_plain: false, index: EMPTY };
@@ -119,21 +124,27 @@ fn look_of(name: &[u8]) -> (u64, u64) {
             let half = |bytes: &[u8]| u64::from(u32::from_le_bytes(bytes.try_into().unwrap_or_default()));
             (half(&name[..4]), half(&name[name.len() - 4..]))
         }
-        _ => (name.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)), 0),
+        0 => (0, 0),
+        len => (u64::from(name[0]) | u64::from(name[len / 2]) << 8, u64::from(name[len - 1])),
     };
     (first | LOWER, last | LOWER)
 }
 
 #[inline]
-fn slot_of(look: (u64, u64)) -> usize {
-    let mixed = (look.0 ^ look.1.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+fn slot_of(look: (u64, u64), multiplier: u64) -> usize {
+    let mixed = (look.0 ^ look.1.rotate_left(32)).wrapping_mul(multiplier);
     (mixed >> 40) as usize % SLOTS
 }
 
 impl CommandTable {
     /// The table of everything this server can do.
     pub fn new() -> Self {
-        let mut table = CommandTable { commands: Vec::new(), slots: vec![NO_COMMAND; SLOTS], parked: Vec::new() };
+        let mut table = CommandTable {
+            commands: Vec::new(),
+            slots: Box::new([NO_COMMAND; SLOTS]),
+            multiplier: 1,
+            parked: Vec::new(),
+        };
         for rows in commands::all_rows() {
             for row in *rows {
                 table.add(row, None, Run::Data);
@@ -144,6 +155,7 @@ impl CommandTable {
                 table.add(row, None, Run::House);
             }
         }
+        table.index_names();
         table
     }
 
@@ -177,9 +189,6 @@ impl CommandTable {
             called: name.clone(),
             name: name.clone(),
         });
-        if container.is_none() {
-            self.enter(index);
-        }
         for sub in row.subcommands {
             let sub = self.add(sub, Some(&name), wrap);
             self.commands[index].subcommands.push(sub);
@@ -204,21 +213,33 @@ impl CommandTable {
             }
             self.commands[index].called = String::from_utf8_lossy(to).to_ascii_lowercase();
         }
-        self.slots.fill(NO_COMMAND);
-        for index in 0..self.commands.len() {
-            if !self.commands[index].is_subcommand && !self.commands[index].called.is_empty() {
-                self.enter(index);
-            }
-        }
+        self.index_names();
         Ok(())
     }
 
-    /// Puts a command where its name leads to.
+    /// Puts every command where its name leads to, under a multiplier that keeps them apart.
+    fn index_names(&mut self) {
+        let is_found = |command: &Command| !command.is_subcommand && !command.called.is_empty();
+        let named = self.commands.iter().enumerate().filter(|(_, command)| is_found(command));
+        let looks: Vec<_> = named.map(|(index, command)| (index, look_of(command.called.as_bytes()))).collect();
+        let mut taken = vec![0; SLOTS];
+        let keeps_apart = |multiplier: &u64| {
+            let mut slots = looks.iter().map(|(_, look)| slot_of(*look, *multiplier));
+            slots.all(|slot| std::mem::replace(&mut taken[slot], *multiplier) != *multiplier)
+        };
+        let mut multipliers = (1..MULTIPLIERS).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        self.multiplier = multipliers.find(keeps_apart).unwrap_or(0x9e37_79b9_7f4a_7c15);
+        self.slots.fill(NO_COMMAND);
+        for (index, _) in looks {
+            self.enter(index);
+        }
+    }
+
     fn enter(&mut self, index: usize) {
         let called = self.commands[index].called.as_bytes();
-        let (look, len) = (look_of(called), called.len());
-        let is_plain = len <= 2 * HALF && called.iter().all(u8::is_ascii_lowercase);
-        let mut slot = slot_of(look);
+        let (look, len) = (look_of(called), called.len() as u32);
+        let is_plain = called.len() <= 2 * HALF && called.iter().all(u8::is_ascii_lowercase);
+        let mut slot = slot_of(look, self.multiplier);
         while self.slots[slot].index != EMPTY {
             slot = (slot + 1) % SLOTS;
         }
@@ -229,19 +250,21 @@ impl CommandTable {
     #[inline]
     pub fn by_name(&self, name: &[u8]) -> Option<usize> {
         let look = look_of(name);
-        let mut slot = slot_of(look);
-        loop {
-            let found = self.slots[slot];
-            if found.index == EMPTY {
-                return None;
-            }
-            let index = found.index as usize;
-            let is_alike = found.look == look && found.len == name.len();
-            if is_alike && (found.is_plain || self.commands[index].called.as_bytes().eq_ignore_ascii_case(name)) {
-                return Some(index);
-            }
-            slot = (slot + 1) % SLOTS;
+        let first = slot_of(look, self.multiplier);
+        let found = &self.slots[first];
+        if found.is_plain && found.look == look && found.len as usize == name.len() {
+            return Some(usize::from(found.index));
         }
+        self.by_name_from(first, name, look)
+    }
+
+    /// The part of `by_name` that looks closely.
+    #[inline(never)]
+    fn by_name_from(&self, first: usize, name: &[u8], look: (u64, u64)) -> Option<usize> {
+        let slots = self.slots[first..].iter().chain(&self.slots[..first]);
+        let mut alike = slots.take_while(|slot| slot.index != EMPTY).filter(|slot| slot.look == look);
+        let called = |slot: &&Slot| self.commands[usize::from(slot.index)].called.as_bytes().eq_ignore_ascii_case(name);
+        alike.find(called).map(|slot| usize::from(slot.index))
     }
 
     /// The command or subcommand of a full name such as `config|get`.
