@@ -62,13 +62,13 @@ impl Ctx<'_> {
     pub fn changed_times(&mut self, times: usize, class: u32, event: &'static str, key: &[u8]) {
         self.keys.dirty += times as u64;
         self.keys.signal_modified(key);
-        self.effects.event(class, event, key, self.keys.selected());
+        self.keys.event(class, event, key);
     }
 
     /// Raises an event without counting a change.
     #[inline]
     pub fn event(&mut self, class: u32, event: &'static str, key: &[u8]) {
-        self.effects.event(class, event, key, self.keys.selected());
+        self.keys.event(class, event, key);
     }
 
     /// Takes a collection out that has become empty, with the event that belongs to it.

@@ -1,4 +1,4 @@
-//! What follows from a command beyond its reply: how it travels to replicas, and which events it raised.
+//! What follows from a command beyond its reply: how it travels to replicas, and what it waits for.
 //!
 //! A command that says nothing here is propagated as it was typed if it changed something (`dirty`). The server reads
 //! this once after the call, in one place.
@@ -7,44 +7,7 @@ use crate::base::clock::UnixMs;
 use crate::keyspace::WaitKind;
 use crate::resp::reply::encode_command;
 
-/// Classes of keyspace events, the letters of `notify-keyspace-events`.
-pub mod class {
-    /// `g`: commands on keys of any type.
-    pub const GENERIC: u32 = 1 << 0;
-    /// `$`: strings.
-    pub const STRING: u32 = 1 << 1;
-    /// `l`: lists.
-    pub const LIST: u32 = 1 << 2;
-    /// `s`: sets.
-    pub const SET: u32 = 1 << 3;
-    /// `h`: hashes.
-    pub const HASH: u32 = 1 << 4;
-    /// `z`: sorted sets.
-    pub const ZSET: u32 = 1 << 5;
-    /// `x`: expired keys.
-    pub const EXPIRED: u32 = 1 << 6;
-    /// `e`: evicted keys.
-    pub const EVICTED: u32 = 1 << 7;
-    /// `t`: streams.
-    pub const STREAM: u32 = 1 << 8;
-    /// `m`: reads that missed.
-    pub const MISS: u32 = 1 << 9;
-    /// `n`: new keys.
-    pub const NEW: u32 = 1 << 10;
-}
-
-/// An event on a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// One of `class`.
-    pub class: u32,
-    /// The event's name, such as `hset`.
-    pub name: &'static str,
-    /// The key it happened to.
-    pub key: Vec<u8>,
-    /// The key's database.
-    pub db: usize,
-}
+pub use crate::keyspace::class;
 
 /// What a command waits for that did not find what it needs. It runs again once one of the keys may have it, and asks
 /// again if that is not so.
@@ -77,10 +40,8 @@ pub enum Refusal {
 const REPLACED: u8 = 1 << 0;
 /// What was typed travels though nothing changed.
 const FORCED: u8 = 1 << 1;
-/// There are events.
-const EVENTS: u8 = 1 << 2;
 /// The command is to wait.
-const WAIT: u8 = 1 << 3;
+const WAIT: u8 = 1 << 2;
 
 /// What a command leaves for the server to do.
 #[derive(Default, Debug)]
@@ -88,9 +49,6 @@ pub struct Effects {
     marks: u8,
     commands: Vec<u8>,
     count: usize,
-    /// The classes somebody wants to hear of; events of others are not even noted.
-    pub wanted_classes: u32,
-    events: Vec<Event>,
     wait: Option<Box<KeyWait>>,
 }
 
@@ -139,20 +97,6 @@ impl Effects {
         self.wait.take()
     }
 
-    /// Notes an event on a key.
-    #[inline]
-    pub fn event(&mut self, class: u32, name: &'static str, key: &[u8], db: usize) {
-        if self.wanted_classes & class != 0 {
-            self.marks |= EVENTS;
-            self.events.push(Event { class, name, key: key.to_vec(), db });
-        }
-    }
-
-    /// The events noted so far; they are gone afterwards.
-    pub fn take_events(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.events)
-    }
-
     /// Whether nothing is left for the server to do.
     #[inline]
     pub fn is_plain(&self) -> bool {
@@ -164,7 +108,6 @@ impl Effects {
         self.marks = 0;
         self.commands.clear();
         self.count = 0;
-        self.events.clear();
         self.wait = None;
     }
 }

@@ -21,6 +21,15 @@ const SAME_OBJECT: &str = "ERR source and destination objects are the same";
 
 /// What `f` tells of a key, counted as a read but not noted as an access to the value.
 pub(super) fn look<T>(ctx: &mut Ctx<'_>, key: &[u8], f: impl FnOnce(&Entry) -> T) -> Option<T> {
+    let found = look_silently(ctx, key, f);
+    if found.is_none() {
+        ctx.event(class::MISS, "keymiss", key);
+    }
+    found
+}
+
+/// `look` for who inspects the server and not the data: nobody is told that there is nothing.
+pub(super) fn look_silently<T>(ctx: &mut Ctx<'_>, key: &[u8], f: impl FnOnce(&Entry) -> T) -> Option<T> {
     let found = ctx.keys.peek(key).map(f);
     match found {
         Some(_) => ctx.keys.stats.hits += 1,
@@ -130,6 +139,7 @@ fn copy(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
     if let Some(held) = ctx.keys.current().get(source).filter(|_| copied) {
         let (value, expire_ms) = (clone_value(held), held.expire_ms());
         in_database(ctx, db, |ctx| {
+            ctx.keys.delete(target);
             ctx.keys.insert(target, value, expire_ms);
             ctx.changed(class::GENERIC, "copy_to", target);
         });
@@ -149,6 +159,7 @@ fn rename_key(ctx: &mut Ctx<'_>, argv: Argv<'_>, only_new: bool) -> Result<bool,
     }
     let Some(entry) = ctx.keys.take(source) else { return Ok(false) };
     let (expire_ms, access) = (entry.expire_ms(), entry.access());
+    ctx.keys.delete(target);
     ctx.keys.insert(target, entry.into_value(), expire_ms);
     if ctx.keys.access.lfu {
         ctx.keys.set_access(target, access);
@@ -182,15 +193,15 @@ fn move_(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
     ctx.reply.int(i64::from(taken.is_some()));
     if let Some(entry) = taken {
         ctx.keys.signal_modified(key);
-        ctx.event(class::GENERIC, "move_from", key);
         in_database(ctx, db, |ctx| {
             let access = entry.access();
             ctx.keys.insert_entry(entry);
             if ctx.keys.access.lfu {
                 ctx.keys.set_access(key, access);
             }
-            ctx.changed(class::GENERIC, "move_to", key);
         });
+        ctx.event(class::GENERIC, "move_from", key);
+        in_database(ctx, db, |ctx| ctx.changed(class::GENERIC, "move_to", key));
     }
     Ok(())
 }

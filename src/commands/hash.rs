@@ -28,21 +28,13 @@ fn set_pairs(ctx: &mut Ctx<'_>, argv: Argv<'_>, name: &'static str) -> Result<us
     }
     let (key, pairs) = (argv.at(1), argv.len() / 2 - 1);
     let (hash, limits) = ctx.keys.hash_or_new(key)?;
-    let fresh = hash.is_empty();
     hash.expect(pairs, limits);
     let mut created = 0;
     for at in (2..argv.len()).step_by(2) {
         created += usize::from(hash.set(argv.at(at), argv.at(at + 1), limits));
     }
-    note_new(ctx, fresh, key);
     ctx.changed_times(pairs, class::HASH, "hset", key);
     Ok(created)
-}
-
-fn note_new(ctx: &mut Ctx<'_>, fresh: bool, key: &[u8]) {
-    if fresh {
-        ctx.event(class::NEW, "new", key);
-    }
 }
 
 fn hset(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
@@ -60,13 +52,11 @@ fn hmset(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
 fn hsetnx(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let (key, field) = (argv.at(1), argv.at(2));
     let (hash, limits) = ctx.keys.hash_or_new(key)?;
-    let fresh = hash.is_empty();
     if hash.contains(field) {
         ctx.reply.int(0);
         return Ok(());
     }
     hash.set(field, argv.at(3), limits);
-    note_new(ctx, fresh, key);
     ctx.changed(class::HASH, "hset", key);
     ctx.reply.int(1);
     Ok(())
@@ -134,7 +124,6 @@ fn hincrby(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let (key, field) = (argv.at(1), argv.at(2));
     let increment = integer(argv.at(3))?;
     let (hash, limits) = ctx.keys.hash_or_new(key)?;
-    let fresh = hash.is_empty();
     // A new hash cannot fail below, so none is left empty.
     let current = match hash.get(field) {
         None => Some(0),
@@ -145,7 +134,6 @@ fn hincrby(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let sum =
         current.checked_add(increment).ok_or_else(|| CommandError::new("ERR increment or decrement would overflow"))?;
     hash.set(field, itoa::Buffer::new().format(sum).as_bytes(), limits);
-    note_new(ctx, fresh, key);
     ctx.changed(class::HASH, "hincrby", key);
     ctx.reply.int(sum);
     Ok(())
@@ -167,13 +155,11 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
         return Err(CommandError::new("ERR value is NaN or Infinity"));
     }
     let (hash, limits) = ctx.keys.hash_or_new(key)?;
-    let fresh = hash.is_empty();
     let sum = match hash.get(field) {
         None => float_sum(b"0", increment)?,
         Some(value) => float_sum(value.as_bytes(&mut [0; 20]), increment)?,
     };
     hash.set(field, &sum, limits);
-    note_new(ctx, fresh, key);
     ctx.changed(class::HASH, "hincrbyfloat", key);
     // The sum itself travels: another machine's arithmetic may differ in the last digit.
     ctx.effects.propagate_as(&[b"HSET", key, field, &sum]);

@@ -74,14 +74,10 @@ fn shrink(list: &mut List, limits: &CollectionLimits) {
 fn push(ctx: &mut Ctx<'_>, argv: Argv<'_>, end: End) -> Done {
     let key = argv.at(1);
     let (list, limits) = ctx.keys.list_or_new(key)?;
-    let fresh = list.is_empty();
     for value in argv.from(2).iter() {
         end.push(list, value, limits);
     }
     let len = list.len();
-    if fresh {
-        ctx.event(class::NEW, "new", key);
-    }
     ctx.changed_times(argv.len() - 2, class::LIST, end.push_event(), key);
     ctx.reply.len(len);
     Ok(())
@@ -255,11 +251,7 @@ fn move_element(ctx: &mut Ctx<'_>, from: &[u8], to: &[u8], take: End, put: End) 
     });
     let Some(value) = taken else { return Ok(()) };
     let (target, _) = ctx.keys.list_or_new(to)?;
-    let fresh = target.is_empty() && from != to;
     put.push(target, &value, &limits);
-    if fresh {
-        ctx.event(class::NEW, "new", to);
-    }
     ctx.keys.signal_modified(to);
     ctx.event(class::LIST, put.push_event(), to);
     let emptied = ctx.keys.list_mut(from)?.is_some_and(|list| {

@@ -4,7 +4,7 @@ use super::DataFn;
 use super::command::{Row, category, flag, key, one};
 use super::ctx::Ctx;
 use super::error::CommandError;
-use super::generic::look;
+use super::generic::look_silently;
 use crate::keyspace::access;
 use crate::resp::request::Argv;
 use crate::types::entry::Entry;
@@ -36,7 +36,7 @@ const HELP: [&str; 15] = [
 ];
 
 fn object_encoding(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    match look(ctx, argv.at(2), |entry| entry.encoding()) {
+    match look_silently(ctx, argv.at(2), |entry| entry.encoding()) {
         Some(encoding) => ctx.reply.bulk(encoding.as_bytes()),
         None => ctx.reply.null(),
     }
@@ -44,7 +44,7 @@ fn object_encoding(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError
 }
 
 fn object_freq(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    match look(ctx, argv.at(2), Entry::access) {
+    match look_silently(ctx, argv.at(2), Entry::access) {
         Some(_) if !ctx.keys.access.lfu => return Err(CommandError::new(NO_LFU)),
         Some(access) => {
             let frequency = ctx.keys.access.frequency(access, access::minutes_at(ctx.keys.now));
@@ -57,7 +57,7 @@ fn object_freq(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
 
 fn object_idletime(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
     let clock = ctx.keys.access_clock;
-    match look(ctx, argv.at(2), |entry| clock.wrapping_sub(entry.access()) & access::CLOCK_MASK) {
+    match look_silently(ctx, argv.at(2), |entry| clock.wrapping_sub(entry.access()) & access::CLOCK_MASK) {
         Some(_) if ctx.keys.access.lfu => return Err(CommandError::new(LFU)),
         Some(seconds) => ctx.reply.int(i64::from(seconds)),
         None => ctx.reply.null(),
@@ -66,7 +66,7 @@ fn object_idletime(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError
 }
 
 fn object_refcount(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    match look(ctx, argv.at(2), |entry| matches!(entry.value(), ValueRef::Str(StrRef::Int(0..10_000)))) {
+    match look_silently(ctx, argv.at(2), |entry| matches!(entry.value(), ValueRef::Str(StrRef::Int(0..10_000)))) {
         Some(shared) => ctx.reply.int(if shared { SHARED_REFERENCES } else { 1 }),
         None => ctx.reply.null(),
     }

@@ -30,9 +30,6 @@ fn sadd(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
         set.expect(argv.len() - 2, limits);
     }
     let added = argv.from(2).iter().filter(|member| set.add(member, limits)).count();
-    if fresh {
-        ctx.event(class::NEW, "new", key);
-    }
     if added > 0 {
         ctx.changed_times(added, class::SET, "sadd", key);
     }
@@ -84,9 +81,6 @@ fn smove(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
         *set = Set::for_adding(member, 1, limits);
     }
     let added = set.add(member, limits);
-    if fresh {
-        ctx.event(class::NEW, "new", to);
-    }
     if added {
         ctx.changed(class::SET, "sadd", to);
     }

@@ -82,16 +82,9 @@ fn xadd(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
         return Err(CommandError::new("ERR The ID specified in XADD must be greater than 0-0"));
     }
     let key = argv.at(1);
-    let watched_for = ctx.effects.wanted_classes & class::NEW != 0;
-    if args.no_mkstream || watched_for {
-        let there = ctx.keys.stream_mut(key)?.is_some();
-        if !there && args.no_mkstream {
-            ctx.reply.null();
-            return Ok(());
-        }
-        if !there {
-            ctx.event(class::NEW, "new", key);
-        }
+    if args.no_mkstream && ctx.keys.stream_mut(key)?.is_none() {
+        ctx.reply.null();
+        return Ok(());
     }
     let now = ctx.now as u64;
     let (stream, limits) = ctx.keys.stream_or_new(key)?;

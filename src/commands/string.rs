@@ -12,7 +12,7 @@ mod tests;
 pub use rows::ROWS;
 
 use super::ctx::{Ctx, Limits, Session, integer, is_option, reply_str};
-use super::effects::{Effects, class};
+use super::effects::class;
 use super::error::{self, CommandError};
 use super::expiry::{EX, EXAT, PX, PXAT, Unit};
 use crate::base::clock::UnixMs;
@@ -38,19 +38,11 @@ const SPARE_MAX: usize = 1024 * 1024;
 
 /// The string to read; an error if the value is of another type.
 #[inline]
-pub(super) fn read_string<'k>(
-    keys: &'k mut Keyspace,
-    effects: &mut Effects,
-    key: &[u8],
-) -> Result<Option<StrRef<'k>>, CommandError> {
-    let db = keys.selected();
+pub(super) fn read_string<'k>(keys: &'k mut Keyspace, key: &[u8]) -> Result<Option<StrRef<'k>>, CommandError> {
     match keys.read(key).map(Entry::value) {
         Some(ValueRef::Str(string)) => Ok(Some(string)),
         Some(_) => Err(error::WRONG_TYPE),
-        None => {
-            effects.event(class::MISS, "keymiss", key, db);
-            Ok(None)
-        }
+        None => Ok(None),
     }
 }
 
@@ -65,7 +57,7 @@ pub(super) fn string_of(entry: &Entry) -> Result<StrRef<'_>, CommandError> {
 /// Replies with the string at a key, or with nothing.
 #[inline]
 fn reply_value(ctx: &mut Ctx<'_>, key: &[u8]) -> Done {
-    match read_string(ctx.keys, ctx.effects, key)? {
+    match read_string(ctx.keys, key)? {
         Some(string) => reply_str(ctx.reply, string),
         None => ctx.reply.null(),
     }
@@ -76,7 +68,8 @@ fn reply_value(ctx: &mut Ctx<'_>, key: &[u8]) -> Done {
 #[inline]
 fn store(ctx: &mut Ctx<'_>, key: &[u8], argv: Argv<'_>, value: usize, expire_ms: Option<UnixMs>) {
     // A key whose time has come expires before it is overwritten, and a new one is told of. Mostly neither can be.
-    if (ctx.keys.current().volatile() != 0 || ctx.effects.wanted_classes & class::NEW != 0) && !ctx.keys.exists(key) {
+    let is_new = (ctx.keys.current().volatile() != 0 || ctx.keys.events.wants(class::NEW)) && !ctx.keys.exists(key);
+    if is_new && argv.shared(value).is_none() {
         ctx.event(class::NEW, "new", key);
     }
     match argv.shared(value) {
@@ -117,7 +110,7 @@ fn mget(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
 }
 
 fn strlen(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
-    let len = read_string(ctx.keys, ctx.effects, argv.at(1))?.map_or(0, |string| string.element().len());
+    let len = read_string(ctx.keys, argv.at(1))?.map_or(0, |string| string.element().len());
     ctx.reply.len(len);
     Ok(())
 }
@@ -125,7 +118,7 @@ fn strlen(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
 fn getrange(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let (start, end) = (integer(argv.at(2))?, integer(argv.at(3))?);
     let mut digits = [0; 20];
-    let string = read_string(ctx.keys, ctx.effects, argv.at(1))?.unwrap_or(StrRef::Bytes(b"")).element();
+    let string = read_string(ctx.keys, argv.at(1))?.unwrap_or(StrRef::Bytes(b"")).element();
     let bytes = string.as_bytes(&mut digits);
     let len = bytes.len() as i64;
     let place = |index: i64| if index < 0 { index.saturating_add(len).max(0) } else { index };
@@ -310,7 +303,7 @@ fn getdel(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
 fn getex(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let options = Options::parse(argv, 2, false)?;
     let key = argv.at(1);
-    let Some(string) = read_string(ctx.keys, ctx.effects, key)? else {
+    let Some(string) = read_string(ctx.keys, key)? else {
         ctx.reply.null();
         return Ok(());
     };
@@ -379,7 +372,6 @@ fn add_integer(ctx: &mut Ctx<'_>, key: &[u8], increment: i64) -> Done {
         }
         None => {
             ctx.keys.insert_entry(Entry::with_int(key, increment, None));
-            ctx.event(class::NEW, "new", key);
             increment
         }
     };
@@ -418,10 +410,7 @@ fn incrbyfloat(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let value = Value::Str(Str::Bytes { bytes: Rc::new(sum.clone()), raw: false });
     match entry {
         Some(entry) => entry.set_value(value),
-        None => {
-            ctx.keys.insert(key, value, None);
-            ctx.event(class::NEW, "new", key);
-        }
+        None => ctx.keys.insert(key, value, None),
     }
     ctx.changed(class::STRING, "incrbyfloat", key);
     // Replicas need not calculate as we do, and what they hear must leave the time to live alone.
@@ -467,7 +456,6 @@ fn setrange(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
             let mut bytes = Vec::new();
             let len = overwrite(&mut bytes, offset, part)?;
             ctx.keys.insert(key, Value::Str(Str::Bytes { bytes: Rc::new(bytes), raw: true }), None);
-            ctx.event(class::NEW, "new", key);
             len
         }
     };

@@ -3,10 +3,11 @@
 //! `Bench` runs a command from the rows it was given. It does not check the arity, does not propagate and does not
 //! count time; it keeps what the command left behind for the test to look at.
 
-use super::effects::{Effects, Event};
+use super::effects::Effects;
 use super::{Ctx, DataFn, Row, Session};
 use crate::base::rng::Rng;
-use crate::keyspace::Keyspace;
+use crate::config::NotifyFlags;
+use crate::keyspace::{Event, Keyspace};
 use crate::resp::reply::Reply;
 use crate::resp::request::OwnedArgv;
 use crate::types::ValueRef;
@@ -33,14 +34,14 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Empty databases, and the commands of `rows`. Chance is seeded, all events are wanted.
+    /// Empty databases, and the commands of `rows`. Chance is seeded; wanted are all events but of new keys and of misses.
     pub fn new(rows: &'static [Row<DataFn>]) -> Self {
-        let mut effects = Effects::default();
-        effects.wanted_classes = u32::MAX;
+        let mut keys = Keyspace::new(16, Rng::new(7));
+        keys.events.wanted = NotifyFlags::ALL;
         Bench {
-            keys: Keyspace::new(16, Rng::new(7)),
+            keys,
             session: Session::default(),
-            effects,
+            effects: Effects::default(),
             limits: Limits {
                 string_len_max: 512 * 1024 * 1024,
                 lazy_user_flush: false,
@@ -72,6 +73,7 @@ impl Bench {
         let mut reply = Reply::new(self.resp3);
         let before = self.keys.dirty;
         self.effects.clear();
+        self.keys.events.take();
         self.keys.select(self.session.db);
         self.keys.now = self.now;
         let mut ctx = Ctx {
@@ -106,7 +108,7 @@ impl Bench {
     /// The events of the last command, each as `name key`.
     pub fn events(&mut self) -> Vec<String> {
         let show = |event: Event| format!("{} {}", event.name, String::from_utf8_lossy(&event.key));
-        self.effects.take_events().into_iter().map(show).collect()
+        self.keys.events.take().into_iter().map(show).collect()
     }
 
     /// The encoding of the collection at a key, as OBJECT ENCODING tells it; "none" for no key or a string.

@@ -293,7 +293,7 @@ fn pop(ctx: &mut Ctx<'_>, argv: Argv<'_>, end: End) -> Result<(), CommandError> 
     let count = argv.get(2).map(|arg| integer(arg).ok().and_then(|count| usize::try_from(count).ok()));
     let Some(wanted) = count.unwrap_or(Some(1)) else { return Err(error::MUST_BE_POSITIVE) };
     let key = argv.at(1);
-    let taken = ctx.keys.zset(key)?.map_or(0, |zset| zset.len().min(wanted));
+    let taken = ctx.keys.zset_mut(key)?.map_or(0, |zset| zset.len().min(wanted));
     if taken == 0 {
         ctx.reply.array(0);
         return Ok(());
@@ -366,7 +366,7 @@ pub(super) fn pop_first(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Option<usiz
         return Err(error::SYNTAX);
     }
     for key in argv.from(1).iter().take(numkeys) {
-        let Some(zset) = ctx.keys.zset(key)? else { continue };
+        let Some(zset) = ctx.keys.zset_mut(key)? else { continue };
         let taken = zset.len().min(wanted);
         ctx.reply.array(2);
         ctx.reply.bulk(key);

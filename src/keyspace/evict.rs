@@ -8,7 +8,7 @@
 //! Deliberately absent: how much memory is too much, and what follows from an eviction; `server/evict.rs` has both.
 
 use super::access::{self, CLOCK_MASK};
-use super::{Db, Keyspace};
+use super::{Db, Keyspace, class};
 use crate::config::MaxmemoryPolicy as Policy;
 use crate::types::entry::Entry;
 use crate::types::table::TableEntry;
@@ -146,6 +146,7 @@ impl Keyspace {
             self.tell_of_change(db, key);
         }
         self.stats.evicted += 1;
+        self.has_news |= self.events.note(class::EVICTED, "evicted", key, db);
         self.discard(entry, lazily);
         true
     }

@@ -7,12 +7,14 @@
 
 pub mod access;
 pub mod db;
+pub mod events;
 pub mod evict;
 pub mod expire;
 pub mod lazyfree;
 pub mod waits;
 
 pub use db::Db;
+pub use events::{Event, Events, class};
 pub use waits::{WaitKind, Waiter, Waits};
 
 use crate::base::clock::UnixMs;
@@ -88,11 +90,14 @@ pub struct Keyspace {
     pub waits: Waits,
     /// Somebody watches a key, waits for one, or keeps copies.
     is_heeded: bool,
-    /// A watched key has changed, or a key that somebody waits for is ready. Whoever attends to that takes it back.
+    /// A watched key has changed, a key that somebody waits for is ready, or an event is to be published. Whoever
+    /// attends to that takes it back.
     pub has_news: bool,
     tracked: bool,
     /// While keys are tracked: those that changed since this was last emptied, whatever their database.
     pub modified: Vec<Modified>,
+    /// Events to be published.
+    pub events: Events,
     /// Counters.
     pub stats: KeyspaceStats,
     /// Up to where collections stay packed.
@@ -129,6 +134,7 @@ impl Keyspace {
             has_news: false,
             tracked: false,
             modified: Vec::new(),
+            events: Events::default(),
             stats: KeyspaceStats::default(),
             limits: CollectionLimits::default(),
             rng,
@@ -225,6 +231,7 @@ impl Keyspace {
             if self.is_heeded {
                 self.tell_of_change(db, key);
             }
+            self.has_news |= self.events.note(class::EXPIRED, "expired", key, db);
             self.expired.push((db, key.to_vec()));
         }
     }
@@ -252,9 +259,16 @@ impl Keyspace {
             }
             None => {
                 self.stats.misses += 1;
+                self.has_news |= self.events.note(class::MISS, "keymiss", key, self.selected);
                 None
             }
         }
+    }
+
+    /// Notes an event on a key of the selected database.
+    #[inline]
+    pub fn event(&mut self, class: u32, name: &'static str, key: &[u8]) {
+        self.has_news |= self.events.note(class, name, key, self.selected);
     }
 
     /// The entry, without counting and without noting the access: for OBJECT, TYPE, TTL, DEBUG.
@@ -292,6 +306,9 @@ impl Keyspace {
         let access = if self.is_attentive { self.before_overwrite(hash(key), key) } else { self.access_clock };
         if self.is_heeded {
             self.signal_ready(key);
+        }
+        if self.events.wants(class::NEW) && self.current().get(key).is_none() {
+            self.event(class::NEW, "new", key);
         }
         entry.set_access(access);
         drop(self.dbs[self.selected].insert(entry));
@@ -609,7 +626,11 @@ macro_rules! typed_access {
                     self.dbs[self.selected].remove(key);
                 }
                 let access = if self.is_attentive { self.access_of(hash, key) } else { self.access_clock };
-                let make = || Entry::new(key, Value::$kind($kind::new()), None);
+                let (events, has_news, db) = (&mut self.events, &mut self.has_news, self.selected);
+                let make = || {
+                    *has_news |= events.note(class::NEW, "new", key, db);
+                    Entry::new(key, Value::$kind($kind::new()), None)
+                };
                 let entry = self.dbs[self.selected].get_or_insert_with(hash, key, make);
                 entry.set_access(access);
                 match entry.value_mut() {

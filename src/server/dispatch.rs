@@ -308,7 +308,7 @@ impl Server {
             self.after_change(id, index, argv, raw, changed);
         }
         if self.keys.has_news {
-            self.tell_news();
+            self.tell_news(Some(id));
         }
         if took >= self.notice_ticks {
             self.notice(id, index, argv, took);
@@ -387,16 +387,19 @@ impl Server {
         }
     }
 
-    /// Lets the watchers of changed keys know that their EXEC must do nothing. Who waits for a key is served later,
-    /// between commands.
+    /// Lets the watchers of changed keys know that their EXEC must do nothing, and listeners of what happened to keys.
+    /// Who waits for a key is served later, between commands. `caller`: whose command runs.
     #[cold]
-    pub fn tell_news(&mut self) {
+    pub fn tell_news(&mut self, caller: Option<ClientId>) {
         self.keys.has_news = false;
         self.has_aftermath |= self.keys.waits.has_ready();
         for watcher in std::mem::take(&mut self.keys.touched_watchers) {
             if let Some(client) = self.clients.get_mut(ClientId::of_watcher(watcher)) {
                 client.watch_touched = true;
             }
+        }
+        if !self.keys.events.is_empty() {
+            self.notify_keyspace_events(caller);
         }
     }
 

@@ -12,7 +12,6 @@ use super::{ClientId, Procedure, Server};
 use crate::base::memory;
 use crate::commands::CommandError;
 use crate::commands::command::flag;
-use crate::commands::effects::class;
 use crate::commands::error::OOM;
 use crate::config::MaxmemoryPolicy;
 use crate::keyspace::evict::{is_lfu, is_lru};
@@ -137,7 +136,7 @@ impl Server {
             self.eviction.exceeded_us += now_us.saturating_sub(since);
         }
         if self.keys.has_news {
-            self.tell_news();
+            self.tell_news(None);
         }
         outcome
     }
@@ -181,7 +180,6 @@ impl Server {
             encode_command(&mut bytes, [command, key].into_iter());
             self.propagate(db, &bytes, 1);
         }
-        self.effects.event(class::EVICTED, "evicted", key, db);
         freed
     }
 

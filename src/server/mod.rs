@@ -59,7 +59,7 @@ use crate::base::disk::Disk;
 use crate::base::rng::Rng;
 use crate::commands::ctx::Limits;
 use crate::commands::effects::Effects;
-use crate::config::Config;
+use crate::config::{Config, NotifyFlags};
 use crate::keyspace::Keyspace;
 use crate::keyspace::lazyfree::LazyFree;
 use crate::pubsub::PubSub;
@@ -346,10 +346,13 @@ impl Server {
         Ok(())
     }
 
-    /// Takes the thresholds over from the configuration.
+    /// Takes over from the configuration what commands and the key space hold to.
     pub fn apply_limits(&mut self) {
         let config = &self.config;
         self.limits.string_len_max = config.proto_max_bulk_len;
+        let wanted = config.notify_keyspace_events;
+        let is_published = wanted.has(NotifyFlags::KEYSPACE | NotifyFlags::KEYEVENT);
+        self.keys.events.wanted = if is_published { wanted.0 } else { 0 };
         self.limits.lazy_user_flush = config.lazyfree_lazy_user_flush;
         self.limits.compress_dumps = config.rdbcompression;
         self.keys.lazy = LazyFree {
@@ -461,7 +464,7 @@ impl Server {
     fn before_sleep(&mut self) {
         self.propagate_expired();
         if self.keys.has_news {
-            self.tell_news();
+            self.tell_news(None);
         }
         self.handle_blocked_clients();
         self.check_failover();

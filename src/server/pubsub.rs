@@ -6,6 +6,8 @@ use super::client::ClientId;
 use super::table::Command;
 use super::{Client, Server};
 use crate::commands::CommandError;
+use crate::config::NotifyFlags;
+use crate::keyspace::Event;
 use crate::pubsub::Space;
 use crate::resp::reply::Reply;
 
@@ -122,7 +124,7 @@ impl Server {
     }
 
     /// Sends a message to all who listen to a channel; returns to how many. `caller`: whose command runs.
-    pub fn publish(&mut self, caller: ClientId, channel: &[u8], message: &[u8]) -> usize {
+    pub fn publish(&mut self, caller: Option<ClientId>, channel: &[u8], message: &[u8]) -> usize {
         if self.pubsub.is_empty() {
             return 0;
         }
@@ -139,12 +141,29 @@ impl Server {
         count
     }
 
+    /// Publishes what happened to keys, each event on the channel of its key and on the channel of its name.
+    pub(super) fn notify_keyspace_events(&mut self, caller: Option<ClientId>) {
+        let wanted = self.config.notify_keyspace_events;
+        for Event { name, key, db } in self.keys.events.take() {
+            if self.pubsub.is_empty() {
+                return;
+            }
+            if wanted.has(NotifyFlags::KEYSPACE) {
+                let channel = [format!("__keyspace@{db}__:").as_bytes(), &key].concat();
+                self.publish(caller, &channel, name.as_bytes());
+            }
+            if wanted.has(NotifyFlags::KEYEVENT) {
+                self.publish(caller, format!("__keyevent@{db}__:{name}").as_bytes(), &key);
+            }
+        }
+    }
+
     /// Sends a message to all who listen to a shard channel; returns to how many.
-    pub fn publish_shard(&mut self, caller: ClientId, channel: &[u8], message: &[u8]) -> usize {
+    pub fn publish_shard(&mut self, caller: Option<ClientId>, channel: &[u8], message: &[u8]) -> usize {
         self.deliver(caller, Space::Shard, channel, message)
     }
 
-    fn deliver(&mut self, caller: ClientId, space: Space, channel: &[u8], message: &[u8]) -> usize {
+    fn deliver(&mut self, caller: Option<ClientId>, space: Space, channel: &[u8], message: &[u8]) -> usize {
         let receivers: Vec<ClientId> = self.pubsub.receivers(space, channel).collect();
         if !receivers.is_empty() {
             let encoded = encode(words(space).message, &[channel, message]);
@@ -154,8 +173,8 @@ impl Server {
     }
 
     /// Appends a message to a client's output. The caller gets its own after the reply to its command.
-    fn push_message(&mut self, caller: ClientId, id: ClientId, encoded: &[u8]) {
-        self.push_with(Some(caller), id, |out, resp3| append(out, encoded, resp3));
+    fn push_message(&mut self, caller: Option<ClientId>, id: ClientId, encoded: &[u8]) {
+        self.push_with(caller, id, |out, resp3| append(out, encoded, resp3));
     }
 
     /// Appends to a client's output what is no reply. The client whose command runs gets it after its reply.

@@ -108,11 +108,7 @@ fn store(ctx: &mut Ctx<'_>, key: &[u8], set: Set, event: &'static str) {
             ctx.changed(class::GENERIC, "del", key);
         }
     } else {
-        let fresh = !ctx.keys.exists(key);
         ctx.keys.insert(key, Value::Set(set), None);
-        if fresh {
-            ctx.event(class::NEW, "new", key);
-        }
         ctx.changed(class::SET, event, key);
     }
     ctx.reply.len(len);

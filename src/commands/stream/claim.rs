@@ -127,7 +127,6 @@ fn reply_claimed(reply: &mut Reply, entry: Entry<'_>, just_id: bool) {
 
 pub fn xclaim(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let (key, name, now) = (argv.at(1), argv.at(2), ctx.now);
-    let db = ctx.keys.selected();
     let split = ctx.keys.stream_mut(key)?.and_then(|stream| stream.split_group(name));
     let (view, group) = split.ok_or_else(|| no_group(key, name, ""))?;
     let options = Options::parse(argv, now)?;
@@ -135,9 +134,6 @@ pub fn xclaim(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let mut tells_last_id = options.last_id > group.last_id;
     group.last_id = group.last_id.max(options.last_id);
     let Some((consumer, made)) = claimer(group, argv.at(3), now) else { return Ok(()) };
-    if made {
-        ctx.effects.event(class::STREAM, "xgroup-createconsumer", key, db);
-    }
     let place = ctx.reply.defer();
     let (mut changes, mut claimed) = (u64::from(made), 0);
     for &id in &options.ids {
@@ -177,6 +173,9 @@ pub fn xclaim(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
         changes += 1;
     }
     ctx.reply.fill_array(place, claimed);
+    if made {
+        ctx.event(class::STREAM, "xgroup-createconsumer", key);
+    }
     ctx.keys.dirty += changes;
     Ok(())
 }
@@ -205,14 +204,10 @@ fn parse_autoclaim(argv: Argv<'_>) -> Result<(i64, StreamId, u64, bool), Command
 pub fn xautoclaim(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let (min_idle_ms, start, count, just_id) = parse_autoclaim(argv)?;
     let (key, name, now) = (argv.at(1), argv.at(2), ctx.now);
-    let db = ctx.keys.selected();
     let split = ctx.keys.stream_mut(key)?.and_then(|stream| stream.split_group(name));
     let (view, group) = split.ok_or_else(|| no_group(key, name, ""))?;
     ctx.effects.propagate_nothing();
     let Some((consumer, made)) = claimer(group, argv.at(3), now) else { return Ok(()) };
-    if made {
-        ctx.effects.event(class::STREAM, "xgroup-createconsumer", key, db);
-    }
     ctx.reply.array(3);
     let mut claimed = Reply::new(ctx.reply.resp3);
     let (mut changes, mut claims, mut deleted) = (u64::from(made), 0, Vec::new());
@@ -248,6 +243,9 @@ pub fn xautoclaim(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     ctx.reply.out.extend_from_slice(&claimed.out);
     ctx.reply.array(deleted.len());
     deleted.iter().for_each(|&id| reply_id(ctx.reply, id));
+    if made {
+        ctx.event(class::STREAM, "xgroup-createconsumer", key);
+    }
     ctx.keys.dirty += changes;
     Ok(())
 }

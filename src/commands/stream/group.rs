@@ -115,7 +115,6 @@ pub fn xgroup_create(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
         return Err(CommandError::new("BUSYGROUP Consumer Group name already exists"));
     }
     if fresh {
-        ctx.event(class::NEW, "new", key);
         ctx.keys.signal_modified(key);
         ctx.keys.signal_ready(key);
     }

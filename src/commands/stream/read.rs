@@ -209,17 +209,17 @@ fn read_for_group(
 ) -> Result<bool, CommandError> {
     let Some((group_name, consumer_name)) = options.group else { return Ok(false) };
     let key = argv.at(options.first + index);
-    let (now, db) = (ctx.now, ctx.keys.selected());
+    let now = ctx.now;
     let Some(stream) = ctx.keys.stream_mut(key)? else { return Ok(false) };
     let last_entry_id = stream.last_entry_id();
     let Some((view, group)) = stream.split_group(group_name) else { return Ok(false) };
-    let mut changes = 0;
+    let (mut changes, mut made) = (0, false);
     let consumer = match group.consumer_named(consumer_name) {
         Some(consumer) => consumer,
         None => {
             let Some(consumer) = group.add_consumer(consumer_name, now) else { return Ok(false) };
-            ctx.effects.event(class::STREAM, "xgroup-createconsumer", key, db);
             changes += 1;
+            made = true;
             if options.no_ack {
                 ctx.effects.propagate_as(&[b"XGROUP", b"CREATECONSUMER", key, group_name, consumer_name]);
             }
@@ -239,6 +239,9 @@ fn read_for_group(
             From::After(id) => delivery.tell_history(view, group, id, ctx.reply),
             From::New => delivery.deliver(view, group, ctx.reply, ctx.effects),
         }
+    }
+    if made {
+        ctx.event(class::STREAM, "xgroup-createconsumer", key);
     }
     ctx.keys.dirty += changes;
     Ok(serves)

@@ -26,7 +26,7 @@ struct Stretch {
 }
 
 pub(super) fn lcs(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    let mut read = |key| match read_string(ctx.keys, ctx.effects, key) {
+    let mut read = |key| match read_string(ctx.keys, key) {
         Ok(string) => Ok(string.map_or_else(Vec::new, |string| string.element().to_vec())),
         Err(_) => Err(CommandError::new("ERR The specified keys must contain string values")),
     };

@@ -122,7 +122,7 @@ fn sunsubscribe(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 
 /// A message travels to the replicas too, for their subscribers.
 fn publish(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
-    let count = server.publish(id, argv.at(1), argv.at(2));
+    let count = server.publish(Some(id), argv.at(1), argv.at(2));
     server.effects.propagate_anyway();
     if let Some(reply) = server.reply(id) {
         reply.len(count);
@@ -131,7 +131,7 @@ fn publish(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 }
 
 fn spublish(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
-    let count = server.publish_shard(id, argv.at(1), argv.at(2));
+    let count = server.publish_shard(Some(id), argv.at(1), argv.at(2));
     server.effects.propagate_anyway();
     if let Some(reply) = server.reply(id) {
         reply.len(count);
