@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_dump_is_what_restore_takes() {
-        let mut bench = Bench::new(ROWS);
+        let mut bench = Bench::of_changes(ROWS);
         assert_eq!(bench.run(&["dump", "k"]), "$-1\r\n");
         assert_eq!(restore(&mut bench, "k 0 HELLO"), "+OK");
         assert_eq!((bench.dirty, bench.propagated(), bench.events()), (1, None, vec!["restore k".to_owned()]));
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_time_to_live_travels_as_a_moment() {
-        let mut bench = Bench::new(ROWS);
+        let mut bench = Bench::of_changes(ROWS);
         bench.now = 1_700_000_000_000;
         assert_eq!(restore(&mut bench, "k 100000 HELLO replace idletime 5"), "+OK");
         let travels = bench.effects.replacement().0.to_vec();
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_has_expired_already_deletes_on_a_master_only() {
-        let mut bench = Bench::new(ROWS);
+        let mut bench = Bench::of_changes(ROWS);
         for words in ["k 1 HELLO absttl", "k 9223372036854775807 HELLO"] {
             assert_eq!(restore(&mut bench, words), "+OK");
             assert_eq!((bench.dirty, bench.keys.total_keys()), (0, 0));
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn errors_come_in_the_order_of_the_stock_server() {
-        let mut bench = Bench::new(ROWS);
+        let mut bench = Bench::of_changes(ROWS);
         restore(&mut bench, "k 0 HELLO");
         for (words, error) in [
             ("k x bad", "BUSYKEY Target key name already exists."),
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_idle_time_is_set_against_the_access_clock() {
-        let mut bench = Bench::new(ROWS);
+        let mut bench = Bench::of_changes(ROWS);
         bench.keys.access_clock = 3;
         restore(&mut bench, "k 0 HELLO IDLETIME 5");
         assert_eq!(bench.keys.peek(b"k").unwrap().access(), (1 << 24) - 2);
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_frequency_is_set_where_accesses_are_counted() {
-        let mut bench = Bench::new(ROWS);
+        let mut bench = Bench::of_changes(ROWS);
         bench.keys.access.lfu = true;
         bench.now = 7 * 60_000;
         bench.keys.set_time(bench.now);

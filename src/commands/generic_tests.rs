@@ -5,7 +5,7 @@ use crate::commands::testing::Bench;
 use crate::keyspace::ExpirePolicy;
 
 fn bench(keys: &[&str]) -> Bench {
-    let mut bench = Bench::new(ROWS);
+    let mut bench = Bench::of_changes(ROWS);
     for key in keys {
         bench.keys.set_str(key.as_bytes(), b"v", None);
     }

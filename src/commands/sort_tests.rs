@@ -108,7 +108,7 @@ fn fill(keys: &mut Keyspace) {
 }
 
 fn bench() -> Bench {
-    let mut bench = Bench::new(ROWS);
+    let mut bench = Bench::of_changes(ROWS);
     fill(&mut bench.keys);
     bench
 }

@@ -26,7 +26,7 @@ fn with_set(bench: &mut Bench, key: &str, members: &[&str]) {
 
 #[test]
 fn zadd_obeys_its_options() {
-    let mut bench = Bench::new(ROWS);
+    let mut bench = Bench::of_changes(ROWS);
     script(
         &mut bench,
         "zadd z 1 a 2 b => :2
@@ -55,7 +55,7 @@ fn zadd_obeys_its_options() {
 
 #[test]
 fn a_change_is_counted_once_for_each_member_and_none_for_nothing() {
-    let mut bench = Bench::new(ROWS);
+    let mut bench = Bench::of_changes(ROWS);
     for (command, dirty, events) in [
         ("zadd z 1 a 2 b 3 c 4 d", 4, &["zadd z"][..]),
         ("zadd z 1 a 9 b", 1, &["zadd z"]),
@@ -81,7 +81,7 @@ fn a_change_is_counted_once_for_each_member_and_none_for_nothing() {
 
 #[test]
 fn zmpop_travels_as_what_it_took() {
-    let mut bench = Bench::new(ROWS);
+    let mut bench = Bench::of_changes(ROWS);
     script(
         &mut bench,
         "zadd z 1 a 2 b 3 c => :3
@@ -104,7 +104,7 @@ fn zmpop_travels_as_what_it_took() {
 
 #[test]
 fn ranges_by_rank_score_and_name() {
-    let mut bench = Bench::new(ROWS);
+    let mut bench = Bench::of_changes(ROWS);
     script(
         &mut bench,
         "zadd z 1 a 2 b 3 c 4 d => :4
@@ -143,7 +143,7 @@ fn ranges_by_rank_score_and_name() {
 
 #[test]
 fn unions_and_their_kin_weigh_and_join() {
-    let mut bench = Bench::new(ROWS);
+    let mut bench = Bench::of_changes(ROWS);
     with_set(&mut bench, "s", &["a", "7", "x"]);
     bench.keys.set_str(b"str", b"value", Some(i64::MAX));
     script(
@@ -177,7 +177,7 @@ fn unions_and_their_kin_weigh_and_join() {
 
 #[test]
 fn an_input_whose_time_has_come_is_not_there_though_nobody_deletes_it() {
-    let mut bench = Bench::new(ROWS);
+    let mut bench = Bench::of_changes(ROWS);
     bench.line("zadd z 1 a");
     bench.keys.set_expire(b"z", Some(bench.now - 1));
     bench.keys.expire_policy = ExpirePolicy::Hide;
@@ -188,7 +188,7 @@ fn an_input_whose_time_has_come_is_not_there_though_nobody_deletes_it() {
 
 #[test]
 fn replies_in_resp3() {
-    let mut bench = Bench::new(ROWS);
+    let mut bench = Bench::of_changes(ROWS);
     bench.resp3 = true;
     script(
         &mut bench,
@@ -221,7 +221,7 @@ fn replies_in_resp3() {
 
 #[test]
 fn random_members_are_members_and_different_ones_where_asked() {
-    let mut bench = Bench::new(ROWS);
+    let mut bench = Bench::of_changes(ROWS);
     for entries in [0, 128] {
         bench.keys.limits.zset_max_listpack_entries = entries;
         bench.keys.flush(None, false);
@@ -256,7 +256,7 @@ fn random_members_are_members_and_different_ones_where_asked() {
 
 #[test]
 fn zscan_shows_every_member_once_and_prints_scores_as_each_encoding_does() {
-    let mut bench = Bench::new(ROWS);
+    let mut bench = Bench::of_changes(ROWS);
     assert_eq!(bench.line("zadd p 0.1 a"), ":1");
     assert_eq!(bench.line("zscan p 0"), "*2 $1 0 *2 $1 a $3 0.1");
     for member in 0..1000 {
@@ -309,7 +309,7 @@ impl Twin {
 fn commands_agree_with_a_sorted_list() {
     let mut rng = Rng::new(11);
     for entries in [0, 16, 1000] {
-        let (mut bench, mut twin) = (Bench::new(ROWS), Twin::default());
+        let (mut bench, mut twin) = (Bench::of_changes(ROWS), Twin::default());
         bench.keys.limits.zset_max_listpack_entries = entries;
         for _ in 0..3000 {
             let member = format!("m{}", rng.index(200));

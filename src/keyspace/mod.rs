@@ -303,15 +303,17 @@ impl Keyspace {
     /// `insert` for an entry that was made elsewhere.
     pub fn insert_entry(&mut self, mut entry: Entry) {
         let key = entry.key();
-        let access = if self.is_attentive { self.before_overwrite(hash(key), key) } else { self.access_clock };
+        let hash = hash(key);
+        self.expire_if_needed(hash, key);
+        let access = if self.is_attentive { self.before_overwrite(hash, key) } else { self.access_clock };
         if self.is_heeded {
             self.signal_ready(key);
         }
-        if self.events.wants(class::NEW) && self.current().get(key).is_none() {
+        if self.events.wants(class::NEW) && self.current().get_hashed(hash, key).is_none() {
             self.event(class::NEW, "new", key);
         }
         entry.set_access(access);
-        drop(self.dbs[self.selected].insert(entry));
+        drop(self.dbs[self.selected].insert_hashed(hash, entry));
     }
 
     /// Gives a key the access bits that its value had elsewhere.

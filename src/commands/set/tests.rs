@@ -112,7 +112,7 @@ fn sets_are_combined_as_the_standard_library_does() {
 
 #[test]
 fn an_empty_result_deletes_what_was_there() {
-    let mut bench = Bench::new(ROWS);
+    let mut bench = Bench::of_changes(ROWS);
     bench.keys.set_str(b"d", b"text", None);
     bench.line("sadd a 1 2");
     assert_eq!(bench.line("sinterstore d a a"), ":2");

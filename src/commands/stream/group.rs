@@ -186,8 +186,10 @@ pub fn xgroup_help(ctx: &mut Ctx<'_>, _argv: Argv<'_>) -> Done {
 }
 
 pub fn xack(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
-    let group = ctx.keys.stream_mut(argv.at(1))?.and_then(|stream| stream.group_mut(argv.at(2)));
-    let Some(group) = group else {
+    // The ancestor looks for the key as a reader does.
+    let is_there = ctx.keys.stream(argv.at(1))?.is_some();
+    let stream = if is_there { ctx.keys.stream_mut(argv.at(1))? } else { None };
+    let Some(group) = stream.and_then(|stream| stream.group_mut(argv.at(2))) else {
         ctx.reply.int(0);
         return Ok(());
     };
