@@ -57,7 +57,6 @@ fn change_bits<T>(
     bytes.resize(needed, 0);
     let outcome = change(&mut bytes, true);
     ctx.keys.insert(key, Value::Str(Str::Bytes { bytes: Rc::new(bytes), raw: true }), None);
-    ctx.event(class::NEW, "new", key);
     Ok(outcome)
 }
 
@@ -84,7 +83,7 @@ fn read_bytes<'b>(
     key: &[u8],
     digits: &'b mut [u8; 20],
 ) -> Result<Option<&'b [u8]>, CommandError> {
-    let string = read_string(ctx.keys, ctx.effects, key)?;
+    let string = read_string(ctx.keys, key)?;
     Ok(string.map(|string| string.element().as_bytes(digits)))
 }
 
@@ -194,7 +193,7 @@ fn bitop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     }
     let mut present = Vec::with_capacity(argv.len() - 3);
     for key in argv.from(3).iter() {
-        present.push(read_string(ctx.keys, ctx.effects, key)?.map(|_| key));
+        present.push(read_string(ctx.keys, key)?.map(|_| key));
     }
     let keys = &*ctx.keys;
     let sources: Vec<_> =
@@ -203,9 +202,6 @@ fn bitop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     drop(sources);
     let (key, len) = (argv.at(2), result.len());
     if len > 0 {
-        if ctx.effects.wanted_classes & class::NEW != 0 && !ctx.keys.exists(key) {
-            ctx.event(class::NEW, "new", key);
-        }
         ctx.keys.insert(key, Value::Str(Str::Bytes { bytes: Rc::new(result), raw: true }), None);
         ctx.changed(class::STRING, "set", key);
     } else if ctx.keys.delete(key) {

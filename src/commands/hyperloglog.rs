@@ -52,7 +52,6 @@ fn change<T>(
     let mut bytes = HyperLogLog::empty();
     let outcome = change(&mut bytes, true)?;
     ctx.keys.insert(key, Value::Str(Str::Bytes { bytes: Rc::new(bytes), raw: true }), None);
-    ctx.event(class::NEW, "new", key);
     Ok(outcome)
 }
 
@@ -81,7 +80,7 @@ fn pfadd(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
 fn merge(ctx: &mut Ctx<'_>, keys: Argv<'_>, registers: &mut Registers) -> Result<bool, CommandError> {
     let mut dense = false;
     for key in keys.iter() {
-        if let Some(string) = read_string(ctx.keys, ctx.effects, key)? {
+        if let Some(string) = read_string(ctx.keys, key)? {
             let hll = hyperloglog_of(string)?;
             dense |= hll.is_dense();
             hll.merge_into(registers)?;
@@ -105,7 +104,7 @@ fn pfcount(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
 
 /// A count that was not cached is cached, which changes the string; replicas hear of it.
 fn count_one(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<u64, CommandError> {
-    if read_string(ctx.keys, ctx.effects, key)?.is_none() {
+    if read_string(ctx.keys, key)?.is_none() {
         return Ok(0);
     }
     let Some(bytes) = bytes_mut(ctx.keys, key)? else { return Ok(0) };

@@ -64,9 +64,15 @@ impl Events {
     pub(super) fn note(&mut self, class: u32, name: &'static str, key: &[u8], db: usize) -> bool {
         let wanted = self.wants(class);
         if wanted {
-            self.noted.push(Event { name, key: key.to_vec(), db });
+            self.keep(name, key, db);
         }
         wanted
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn keep(&mut self, name: &'static str, key: &[u8], db: usize) {
+        self.noted.push(Event { name, key: key.to_vec(), db });
     }
 
     /// Hands over the events noted so far.

@@ -263,9 +263,6 @@ impl<'a> Query<'a> {
                 let score = if self.store_distance { found.distance } else { found.score };
                 zset.insert(&found.member, score, &ctx.keys.limits);
             }
-            if ctx.effects.wanted_classes & class::NEW != 0 && !ctx.keys.exists(key) {
-                ctx.event(class::NEW, "new", key);
-            }
             ctx.keys.insert(key, Value::ZSet(zset), None);
             ctx.changed_times(found.len(), class::ZSET, event, key);
         }

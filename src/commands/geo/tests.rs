@@ -7,7 +7,7 @@ use crate::types::{Set, Value};
 const UNIT: &str = "-ERR unsupported unit provided. please use M, KM, FT, MI";
 
 fn bench() -> Bench {
-    let mut bench = Bench::new(ROWS);
+    let mut bench = Bench::of_changes(ROWS);
     bench.keys.insert(b"set", Value::Set(Set::new()), None);
     bench.line("geoadd g 13.361389 38.115556 Palermo 15.087269 37.502669 Catania");
     bench
@@ -112,7 +112,7 @@ fn searches_and_their_errors() {
 fn what_is_found_may_be_stored() {
     let mut bench = bench();
     for (command, reply, dirty, events) in [
-        ("georadius g 15 37 300 km STORE d", ":2", 2, "new d,georadiusstore d"),
+        ("georadius g 15 37 300 km STORE d", ":2", 2, "georadiusstore d"),
         ("geosearchstore d g fromlonlat 15 37 byradius 100 km storedist", ":1", 1, "geosearchstore d"),
         ("geosearchstore d none fromlonlat 15 37 byradius 1 km", ":0", 1, "del d"),
         ("georadius none 15 37 1 km STORE d", ":0", 0, ""),
