@@ -107,6 +107,7 @@ fn rules_are_written_down_in_order_without_those_made_void() {
         ("~a ~a ~b %R~a", "~a ~b resetchannels -@all"),
         ("%RW~a %R~b %WR~c %r~d", "~a %R~b ~c %R~d resetchannels -@all"),
         ("%R~a %W~a", "~a resetchannels -@all"),
+        ("(+get ~a (+set ~b)", "resetchannels -@all (~b resetchannels -@all +set)"),
         ("&a &a &b", "resetchannels &a &b -@all"),
         ("&a &*", "&* -@all"),
         ("~a ~* resetkeys ~c", "~c resetchannels -@all"),
@@ -124,6 +125,15 @@ fn rules_are_written_down_in_order_without_those_made_void() {
         if !rules.contains(")(") {
             assert_eq!(described(expected), expected, "what is written down reads back the same");
         }
+    }
+}
+
+#[test]
+fn selectors_that_do_not_end_are_named_by_the_last_that_begins() {
+    for (rules, expected) in
+        [("(+get", "unmatched at 0"), ("(+get (+set", "unmatched at 1"), ("(+get ~x) (+set (+get", "unmatched at 3")]
+    {
+        assert_eq!(described(rules), expected, "{rules}");
     }
 }
 

@@ -148,20 +148,26 @@ fn trim(line: &[u8]) -> &[u8] {
 }
 
 /// Puts the words of each selector together, from the one with `(` at its start to the one with `)` at its end. If a
-/// selector does not end, the place where it begins.
+/// selector does not end, the place where it begins. As in stock, one that begins before another has ended takes its
+/// place.
 pub fn merge_selectors<W: AsRef<[u8]>>(words: &[W]) -> Result<Vec<Vec<u8>>, usize> {
     let mut merged: Vec<Vec<u8>> = Vec::new();
     let mut open = None;
     for (at, word) in words.iter().enumerate() {
         let word = word.as_ref();
+        let begins = word.starts_with(b"(");
         match (open, merged.last_mut()) {
+            (Some(_), Some(selector)) if begins && !word.ends_with(b")") => {
+                *selector = word.to_vec();
+                open = Some(at);
+            }
             (Some(_), Some(selector)) => {
                 selector.push(b' ');
                 selector.extend_from_slice(word);
             }
             _ => {
                 merged.push(word.to_vec());
-                open = word.starts_with(b"(").then_some(at);
+                open = begins.then_some(at);
             }
         }
         if word.ends_with(b")") {
