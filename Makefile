@@ -4,7 +4,7 @@ CARGO  ?= cargo
 PREFIX ?= /usr/local
 ARGS   ?=
 
-.PHONY: all build run test sim mutants lint compare bench install uninstall clean peers
+.PHONY: all build run test sim mutants fuzz lint compare bench install uninstall clean peers
 
 all: build
 
@@ -32,6 +32,12 @@ sim:
 # breaks rules of replication in a copy, one at a time: the simulator must find each
 mutants:
 	scripts/sim-mutants
+
+# make fuzz SECONDS=600 [TARGETS="restore rdb"] runs the fuzz targets, each for so long; it needs a nightly toolchain
+SECONDS ?= 60
+TARGETS ?=
+fuzz:
+	scripts/fuzz $(SECONDS) $(TARGETS)
 
 lint:
 	$(CARGO) fmt --check
