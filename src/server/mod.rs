@@ -1,7 +1,7 @@
 //! The house: the state of the server, its loop, and the one list of procedures that events may start (= server.c).
 //!
 //! `Server` owns siblings and lends them side by side. Each file here adds one concern as methods: `networking`
-//! (connections), `dispatch` (commands), `acl` (who may run them), `scripting` (programs of them), `blocked`,
+//! (connections), `ahead` (what a pipeline will need), `dispatch` (commands), `acl` (who may run them), `scripting` (programs of them), `blocked`,
 //! `blocked_keys` and `pause` (commands that wait), `pubsub` (messages), `monitor`, `tracking` and `notice` (who looks
 //! on), `slowlog`, `latency` and `histogram` (what takes long), `evict` and `client_memory` (limits of memory), `snapshot`
 //! (the child that saves) and `child` (where children come from), `loading`, `repl_master` and `repl_replica` (the two
@@ -11,6 +11,7 @@
 
 pub mod acl;
 pub mod admin;
+mod ahead;
 pub mod blocked;
 pub mod blocked_keys;
 pub mod child;

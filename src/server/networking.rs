@@ -1,9 +1,9 @@
 //! Connections: taking them, reading commands, writing replies, closing (= networking.c).
 
+use super::ahead::{self, AHEAD};
 use super::client::{Access, Class, Client, ClientId, ReplyMode};
 use super::{Procedure, Server};
 use crate::acl;
-use crate::base::hash::hash;
 use crate::commands::Session;
 use crate::config::{ClientOutputBufferLimits, quote};
 use crate::reactor::{Interest, Transport};
@@ -22,12 +22,6 @@ const SPARE_OUTPUTS: usize = 64;
 const ACCEPTS_PER_TURN: usize = 1000;
 /// How much is written to one client in one turn.
 const WRITE_PER_TURN: usize = 1 << 20;
-/// Commands of a pipeline whose keys are fetched ahead together.
-const PREFETCH: usize = 32;
-/// No command's number.
-const NO_COMMAND: u16 = u16::MAX;
-/// Below so many keys the table is likely to be near anyway.
-const PREFETCH_KEYS: usize = 20_000;
 
 const DENIED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password \
 is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to \
@@ -334,9 +328,9 @@ impl Server {
 
     /// Runs the commands of a batch. Returns how many bytes they took where not all could run.
     fn run_batch(&mut self, id: ClientId, batch: &Batch, buffer: &[u8]) -> Option<usize> {
-        let mut known = [NO_COMMAND; PREFETCH];
+        let mut known = ahead::NOTHING_KNOWN;
         for index in 0..batch.len() {
-            if index % PREFETCH == 0 {
+            if index % AHEAD == 0 {
                 self.look_ahead(id, batch, index, buffer, &mut known);
             }
             let client = self.clients.get_mut(id)?;
@@ -354,8 +348,7 @@ impl Server {
             }
             self.reply_start = client.reply.out.len();
             let from_master = client.session.from_master;
-            let command = Some(usize::from(known[index % PREFETCH])).filter(|index| *index != usize::from(NO_COMMAND));
-            self.process_known(id, command, batch.argv(index, buffer), batch.raw(index, buffer));
+            self.process_known(id, ahead::command(&known, index), batch.argv(index, buffer), batch.raw(index, buffer));
             if from_master {
                 let start = if index == 0 { 0 } else { batch.end(index - 1) };
                 self.applied_from_master(id, &buffer[start..batch.end(index)]);
@@ -365,31 +358,6 @@ impl Server {
             self.after_commands(id);
         }
         None
-    }
-
-    /// Looks the next commands up, and asks the processor for their keys, so that cache misses overlap.
-    fn look_ahead(&self, id: ClientId, batch: &Batch, from: usize, buffer: &[u8], known: &mut [u16; PREFETCH]) {
-        let ahead = batch.len().min(from + PREFETCH);
-        for (index, known) in (from..ahead).zip(known.iter_mut()) {
-            *known = self.table.lookup(batch.argv(index, buffer)).map_or(NO_COMMAND, |command| command as u16);
-        }
-        let db = self.clients.get(id).map_or(0, |client| client.session.db);
-        if ahead - from < 2 || self.keys.db(db).len() < PREFETCH_KEYS {
-            return;
-        }
-        let (db, mut hashes, mut count) = (self.keys.db(db), [0u64; PREFETCH], 0);
-        for (index, known) in (from..ahead).zip(known.iter()) {
-            let argv = batch.argv(index, buffer);
-            let first_key = self.table.commands.get(usize::from(*known)).map_or(0, |command| command.first_key);
-            if first_key > 0 && first_key < argv.len() {
-                hashes[count] = hash(argv.at(first_key));
-                db.prefetch_bucket(hashes[count]);
-                count += 1;
-            }
-        }
-        for &hash in &hashes[..count] {
-            db.prefetch_entry(hash);
-        }
     }
 
     /// What is due once after a client's commands: its replies wait for `before_sleep`, within their limit.

@@ -75,6 +75,8 @@ pub struct Command {
     pub is_subcommand: bool,
     /// The argument that is its first key, 0 if it has none at a fixed place.
     pub first_key: usize,
+    /// The argument that is the first member it looks for in the collection at its key, 0 if it looks for none.
+    pub first_member: usize,
     /// What has been measured.
     pub stats: CommandStats,
     /// How long its calls took; none before the first, and none while that is not measured.
@@ -136,6 +138,17 @@ fn slot_of(look: (u64, u64), multiplier: u64) -> usize {
     (mixed >> 40) as usize % SLOTS
 }
 
+/// Where a command names the member that it looks for.
+fn first_member_of(name: &str) -> usize {
+    match name {
+        "zadd" | "zincrby" => 3,
+        "hdel" | "hexists" | "hget" | "hincrby" | "hincrbyfloat" | "hmget" | "hmset" | "hset" | "hsetnx"
+        | "hstrlen" | "sadd" | "sismember" | "smismember" | "srem" | "zmscore" | "zrank" | "zrem" | "zrevrank"
+        | "zscore" => 2,
+        _ => 0,
+    }
+}
+
 impl CommandTable {
     /// The table of everything this server can do.
     pub fn new() -> Self {
@@ -184,6 +197,7 @@ impl CommandTable {
             subcommands: Vec::new(),
             is_subcommand: container.is_some(),
             first_key,
+            first_member: first_member_of(&name),
             stats: CommandStats::default(),
             latency: None,
             called: name.clone(),

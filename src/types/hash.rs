@@ -51,6 +51,15 @@ impl Hash {
         Some(hash)
     }
 
+    /// The table, once there is one.
+    #[inline]
+    pub(super) fn table(&self) -> Option<&Table<Field>> {
+        match &self.0 {
+            Form::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
     pub fn len(&self) -> usize {
         match &self.0 {
             Form::Pack(pack) => pack.len() / 2,

@@ -142,6 +142,41 @@ pub enum ValueRef<'a> {
 }
 
 impl ValueRef<'_> {
+    /// How many members are found by their hash: those of a set, hash or sorted set that is a table.
+    #[inline]
+    pub fn hashed_members(&self) -> usize {
+        match self {
+            ValueRef::Hash(hash) => hash.table().map_or(0, table::Table::len),
+            ValueRef::Set(set) => set.table().map_or(0, table::Table::len),
+            ValueRef::ZSet(zset) => zset.table().map_or(0, table::Table::len),
+            _ => 0,
+        }
+    }
+
+    /// Asks the processor for the first thing that a look at the member with this hash needs.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        match self {
+            ValueRef::Hash(value) => value.table().into_iter().for_each(|table| table.prefetch_bucket(hash)),
+            ValueRef::Set(value) => value.table().into_iter().for_each(|table| table.prefetch_bucket(hash)),
+            ValueRef::ZSet(value) => value.table().into_iter().for_each(|table| table.prefetch_bucket(hash)),
+            _ => {}
+        }
+    }
+
+    /// And for the second, once the first is near.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        match self {
+            ValueRef::Hash(value) => value.table().into_iter().for_each(|table| table.prefetch_entry(hash)),
+            ValueRef::Set(value) => value.table().into_iter().for_each(|table| table.prefetch_entry(hash)),
+            ValueRef::ZSet(value) => value.table().into_iter().for_each(|table| table.prefetch_entry(hash)),
+            _ => {}
+        }
+    }
+}
+
+impl ValueRef<'_> {
     /// What `TYPE` says.
     pub fn type_name(self) -> &'static str {
         match self {

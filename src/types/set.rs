@@ -80,6 +80,15 @@ impl Set {
         Some(set)
     }
 
+    /// The table, once there is one.
+    #[inline]
+    pub(super) fn table(&self) -> Option<&Table<Member>> {
+        match &self.0 {
+            Form::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
     pub fn len(&self) -> usize {
         match &self.0 {
             Form::Ints(ints) => ints.len(),

@@ -92,6 +92,15 @@ impl ZSet {
         self.0 = Form::Pack(pack);
     }
 
+    /// The table, once there is one.
+    #[inline]
+    pub(super) fn table(&self) -> Option<&Table<ZMember>> {
+        match &self.0 {
+            Form::Big(big) => Some(&big.table),
+            _ => None,
+        }
+    }
+
     pub fn len(&self) -> usize {
         match &self.0 {
             Form::Pack(pack) => pack.len() / 2,

@@ -1,0 +1,93 @@
+//! What the next commands of a pipeline need, found or asked for before the first of them runs: the rows of the command
+//! table, and the cache lines of their keys and of the members of big collections, so that the misses overlap.
+
+use super::Server;
+use super::client::ClientId;
+use crate::base::hash::hash;
+use crate::resp::request::Batch;
+use crate::types::ValueRef;
+
+/// So many commands are looked at together.
+pub(super) const AHEAD: usize = 32;
+/// A table of fewer entries is likely to be near anyway.
+const FAR: usize = 20_000;
+const NO_COMMAND: u16 = u16::MAX;
+
+/// The numbers of the commands that are looked at.
+pub(super) type Known = [u16; AHEAD];
+/// Before anything was looked at.
+pub(super) const NOTHING_KNOWN: Known = [NO_COMMAND; AHEAD];
+
+/// The number of the command at this place of the pipeline, if there is such a command.
+#[inline]
+pub(super) fn command(known: &Known, index: usize) -> Option<usize> {
+    let number = known[index % AHEAD];
+    (number != NO_COMMAND).then_some(usize::from(number))
+}
+
+impl Server {
+    /// Looks at the commands of a batch from `from` on.
+    #[inline]
+    pub(super) fn look_ahead(&self, id: ClientId, batch: &Batch, from: usize, buffer: &[u8], known: &mut Known) {
+        let to = batch.len().min(from + AHEAD);
+        for index in from..to {
+            let found = self.table.lookup(batch.argv(index, buffer));
+            known[index % AHEAD] = found.map_or(NO_COMMAND, |command| command as u16);
+        }
+        if to - from > 1 {
+            let db = self.clients.get(id).map_or(0, |client| client.session.db);
+            if self.keys.db(db).len() >= FAR {
+                self.prefetch_keys(db, batch, from..to, buffer, known);
+            }
+            self.prefetch_members(db, batch, from..to, buffer, known);
+        }
+    }
+
+    fn prefetch_keys(&self, db: usize, batch: &Batch, part: std::ops::Range<usize>, buffer: &[u8], known: &Known) {
+        let (db, mut hashes, mut count) = (self.keys.db(db), [0u64; AHEAD], 0);
+        for index in part {
+            let argv = batch.argv(index, buffer);
+            let first_key = command(known, index).map_or(0, |command| self.table.commands[command].first_key);
+            if first_key > 0 && first_key < argv.len() {
+                hashes[count] = hash(argv.at(first_key));
+                db.prefetch_bucket(hashes[count]);
+                count += 1;
+            }
+        }
+        for &hash in &hashes[..count] {
+            db.prefetch_entry(hash);
+        }
+    }
+
+    /// Where the first command that names a member is about a big collection, the others are taken to be, too.
+    fn prefetch_members(&self, db: usize, batch: &Batch, part: std::ops::Range<usize>, buffer: &[u8], known: &Known) {
+        let mut sought: [Option<(ValueRef<'_>, u64)>; AHEAD] = [None; AHEAD];
+        let (mut count, mut last) = (0, None);
+        for index in part {
+            let argv = batch.argv(index, buffer);
+            let member = command(known, index).map_or(0, |command| self.table.commands[command].first_member);
+            if member == 0 || member >= argv.len() {
+                continue;
+            }
+            let key = argv.at(1);
+            let value = match last {
+                Some((last_key, value)) if last_key == key => value,
+                _ => self.keys.db(db).get(key).map(|entry| entry.value()),
+            };
+            last = Some((key, value));
+            match value.filter(|value| value.hashed_members() >= FAR) {
+                Some(value) => {
+                    let hash = hash(argv.at(member));
+                    value.prefetch_bucket(hash);
+                    sought[count] = Some((value, hash));
+                    count += 1;
+                }
+                None if count == 0 => return,
+                None => {}
+            }
+        }
+        for (value, hash) in sought[..count].iter().flatten() {
+            value.prefetch_entry(*hash);
+        }
+    }
+}
