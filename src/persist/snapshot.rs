@@ -35,6 +35,8 @@ pub struct SnapshotOptions {
     pub aux: Vec<(Vec<u8>, Vec<u8>)>,
     /// Sources of function libraries.
     pub functions: Vec<Vec<u8>>,
+    /// There are no keys in it.
+    pub without_keys: bool,
 }
 
 impl Default for SnapshotOptions {
@@ -47,6 +49,7 @@ impl Default for SnapshotOptions {
             accesses: Accesses::Nothing,
             aux: Vec::new(),
             functions: Vec::new(),
+            without_keys: false,
         }
     }
 }
@@ -113,7 +116,8 @@ pub fn write_snapshot(keys: &Keyspace, out: impl Write, options: &SnapshotOption
         saver.function(code)?;
     }
     let mut pace = Pace { delay_us: options.key_delay_us, keys: 0 };
-    for (id, db) in keys.dbs().iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+    let dbs = if options.without_keys { &[] } else { keys.dbs() };
+    for (id, db) in dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
         saver.select_db(id as u64, db.len() as u64, db.volatile() as u64)?;
         for entry in db.iter() {
             saver.key(entry.key(), entry.value(), options.accesses.meta(keys, entry))?;

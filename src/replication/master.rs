@@ -6,6 +6,7 @@
 //! ```
 
 use crate::base::disk::DiskFile;
+use crate::resp::request::split_args;
 
 /// Where a replica stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,39 @@ impl ReplicaStage {
             ReplicaStage::SendBulk => "send_bulk",
             ReplicaStage::Online => "online",
         }
+    }
+}
+
+/// What of the data set a snapshot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// The keys.
+    pub keys: bool,
+    /// The libraries of functions.
+    pub functions: bool,
+}
+
+impl Parts {
+    /// Everything.
+    pub const ALL: Parts = Parts { keys: true, functions: true };
+
+    /// What `REPLCONF rdb-filter-only` asks for: nothing but the parts that it names. A complaint if it names others.
+    pub fn parse(words: &[u8]) -> Result<Parts, Vec<u8>> {
+        let words = split_args(words).ok_or_else(|| b"Missing rdb-filter-only values".to_vec())?;
+        let mut parts = Parts { keys: false, functions: false };
+        for word in words {
+            if !word.eq_ignore_ascii_case(b"functions") {
+                return Err([b"Unsupported rdb-filter-only option: ", &word[..]].concat());
+            }
+            parts.functions = true;
+        }
+        Ok(parts)
+    }
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Parts::ALL
     }
 }
 
@@ -77,6 +111,8 @@ pub struct Replica {
     pub pipe_sent: usize,
     /// Whether it goes online at its first acknowledgement: after a diskless transfer we cannot know when it has loaded.
     pub online_on_ack: bool,
+    /// What it wants of the snapshot.
+    pub parts: Parts,
     /// The offset up to which it has the bytes that we have, and the running sum there.
     pub checked: Option<(u64, u64)>,
 }
@@ -99,6 +135,7 @@ impl Replica {
             bulk: None,
             pipe_sent: 0,
             online_on_ack: false,
+            parts: Parts::ALL,
             checked: None,
         }
     }
@@ -127,6 +164,8 @@ pub struct ReplicaIntroduction {
     pub capa_psync2: bool,
     /// `REPLCONF rdb-only 1`: wants the snapshot and no stream.
     pub rdb_only: bool,
+    /// `REPLCONF rdb-filter-only`: wants a part of the snapshot.
+    pub parts: Parts,
     /// `REPLCONF stream-check`: a replica of ours, which can be asked for sums, and its run id.
     pub run_id: Option<String>,
 }

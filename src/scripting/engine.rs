@@ -8,11 +8,26 @@ use crate::resp::reply::Reply;
 /// Instructions between two questions whether a script may go on.
 pub const HOOK_EVERY: i32 = 100_000;
 
+/// The most memory that an engine takes, in bytes. Stock sets no limit, and a script can have the whole server killed for
+/// want of memory; here it gets `not enough memory`. Enough for the longest string and a reply that holds it.
+const MEMORY_MAX: usize = 1 << 30;
+
+/// What runs in an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Scripts: EVAL and its kin.
+    Scripts,
+    /// Functions of libraries.
+    Functions,
+}
+
 /// A state of Lua that scripts run in.
 pub struct Engine {
     lua: Lua,
     /// The hidden table of global variables.
     globals: Reference,
+    /// What is in its place while a library is loaded.
+    library_globals: Option<Reference>,
     /// What an error goes through where it happens.
     error_handler: Reference,
     /// Runs since the collector went a step.
@@ -33,31 +48,35 @@ pub enum Ending {
 
 impl Engine {
     /// A state with all that scripts find. None if there is no memory for it.
-    pub fn new<S: Host>() -> Option<Engine> {
+    pub fn new<S: Host>(dialect: Dialect) -> Option<Engine> {
         let mut lua = Lua::new()?;
         sandbox::open(&mut lua);
         let mut stack = lua.stack();
         stack.push_globals();
-        redis_api::register::<S>(&mut stack);
+        redis_api::register::<S>(&mut stack, dialect);
         prng::register::<S>(&mut stack);
         super::libraries::register(&mut stack);
-        stack.set_native(-1, "__redis__err__handler", error_handler);
+        if dialect == Dialect::Scripts {
+            stack.set_native(-1, "__redis__err__handler", error_handler);
+        }
         let globals = stack.keep();
+        let library_globals = (dialect == Dialect::Functions).then(|| {
+            stack.push_table(0, 1);
+            redis_api::register_for_libraries::<S>(&mut stack);
+            sandbox::seal(&mut stack);
+            stack.keep()
+        });
         stack.push_native(error_handler);
         let error_handler = stack.keep();
         sandbox::close(&mut lua);
         lua.set_hook(hook::<S>, HOOK_EVERY);
-        Some(Engine { lua, globals, error_handler, runs: 0 })
+        lua.set_memory_limit(MEMORY_MAX);
+        Some(Engine { lua, globals, library_globals, error_handler, runs: 0 })
     }
 
     /// Bytes in use.
     pub fn memory(&self) -> usize {
         self.lua.memory()
-    }
-
-    /// Sets how many bytes there may be; 0: any number.
-    pub fn set_memory_limit(&mut self, limit: usize) {
-        self.lua.set_memory_limit(limit);
     }
 
     /// The stack, to prepare something that is run later.
@@ -73,6 +92,8 @@ impl Engine {
         }
         let message = stack.bytes(-1).unwrap_or_default().to_vec();
         stack.pop(1);
+        // The collector stands still while a text is parsed, and nothing runs here that would make it go on.
+        (0..=text.len() / 1024).for_each(|_| stack.collect_step());
         Err(message)
     }
 
@@ -94,6 +115,41 @@ impl Engine {
         push_list(&mut stack, args);
         stack.raw_set_field(-2, "ARGV");
         stack.pop(1);
+    }
+
+    /// Runs the code of a library, which finds nothing but what it needs to register functions. What is wrong with it if
+    /// it fails.
+    pub fn load_library<S: Host>(&mut self, host: &mut S, text: &[u8]) -> Result<(), Vec<u8>> {
+        let chunk = self
+            .compile(text, b"@user_function")
+            .map_err(|message| [b"Error compiling function: ", &message[..]].concat())?;
+        self.show_globals(true);
+        let handler = &self.error_handler;
+        let outcome = self.lua.lend(host, |stack| {
+            stack.set_top(0);
+            stack.push_kept(handler);
+            stack.push_kept(&chunk);
+            let outcome = match stack.call(0, 0, Some(1)) {
+                true => Ok(()),
+                false if stack.kind(-1) == Kind::Table => {
+                    Err(text_field(stack, "err").unwrap_or_else(|| b"unknown error".to_vec()))
+                }
+                false => Err(stack.to_bytes(-1).unwrap_or_default().to_vec()),
+            };
+            stack.set_top(0);
+            outcome
+        });
+        self.show_globals(false);
+        self.forget(chunk);
+        self.lua.stack().hook_every(HOOK_EVERY);
+        outcome.map_err(|complaint| [b"Error registering functions: ", &complaint[..]].concat())
+    }
+
+    /// Sets which global variables are found: those of libraries that are being loaded, or those of functions.
+    fn show_globals(&mut self, loads: bool) {
+        let Some(library_globals) = &self.library_globals else { return };
+        let shown = if loads { library_globals } else { &self.globals };
+        sandbox::show(&mut self.lua.stack(), shown);
     }
 
     /// Runs a function; `push_args` pushes its arguments and tells how many they are. Errors call it by the run's name.
@@ -147,7 +203,13 @@ pub fn push_list<'a>(stack: &mut Stack<'_>, items: impl ExactSizeIterator<Item =
 fn error_handler(stack: &mut Stack<'_>) -> Result<usize, Raise> {
     stack.set_top(1);
     if stack.kind(1) != Kind::Table {
-        let text = [b"ERR ", stack.to_bytes(1).unwrap_or(b"unknown error")].concat();
+        let shown: &[u8] = match stack.kind(1) {
+            Kind::Nil => b"nil",
+            Kind::Boolean if stack.boolean(1) => b"true",
+            Kind::Boolean => b"false",
+            _ => stack.to_bytes(1).unwrap_or(b"unknown error"),
+        };
+        let text = [b"ERR ", shown].concat();
         stack.push_table(0, 3);
         stack.push_bytes(&text);
         stack.raw_set_field(-2, "err");
@@ -191,10 +253,7 @@ fn describe_error(stack: &mut Stack<'_>, name: &[u8]) -> ReturnedError {
 /// Asks the server whether the script may go on. One that is to end is asked at every instruction from then on, so that
 /// no `pcall` of it can swallow that.
 fn hook<S: Host>(stack: &mut Stack<'_>) -> Result<(), Raise> {
-    let ends = stack.with_host(|host: &mut S, _| host.interrupt())?;
-    if !ends {
-        return Ok(());
-    }
+    let Some(why) = stack.with_host(|host: &mut S, _| host.interrupt())? else { return Ok(()) };
     stack.hook_every(1);
-    Err(Raise::Error(b"Script killed by user with SCRIPT KILL...".to_vec()))
+    Err(Raise::error(why))
 }

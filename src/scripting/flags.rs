@@ -83,7 +83,7 @@ pub struct Run {
     pub allow_oom: bool,
     /// It runs as a function of a library.
     pub is_function: bool,
-    /// The command that its caller runs it by, as typed; the name of the function, or the script's hash.
+    /// The name of the function, or the script's hash.
     pub name: Vec<u8>,
     /// When it began, in microseconds of the monotonic clock.
     pub started_us: u64,
@@ -93,6 +93,8 @@ pub struct Run {
     pub killed: bool,
     /// It has written, so it cannot be killed any more.
     pub wrote: bool,
+    /// The command that its caller runs it by, if it is a function: for FUNCTION STATS.
+    pub command: OwnedArgv,
     /// The arguments of the command that it runs.
     pub args: OwnedArgv,
     /// What it writes travels to replicas.

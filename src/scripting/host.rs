@@ -19,6 +19,6 @@ pub trait Host: Any + Sized {
     /// What a script says to the log. Levels from 0 (debug) to 3 (warning).
     fn log_from_script(&self, level: u8, text: &[u8]);
 
-    /// Asked every so often: whether the script must end now. Serves clients meanwhile if it has run for long.
-    fn interrupt(&mut self) -> bool;
+    /// Asked every so often: why the script must end now, if it must. Serves clients meanwhile if it has run for long.
+    fn interrupt(&mut self) -> Option<&'static str>;
 }

@@ -25,14 +25,16 @@
 pub mod convert;
 pub mod engine;
 pub mod flags;
+pub mod functions;
 pub mod host;
 pub mod libraries;
 mod prng;
 mod redis_api;
 pub mod sandbox;
 
-pub use engine::{Ending, Engine};
+pub use engine::{Dialect, Ending, Engine};
 pub use flags::{Flags, Run};
+pub use functions::Functions;
 pub use host::Host;
 
 use crate::base::hash::Keyed;
@@ -64,6 +66,10 @@ pub struct Scripts {
     pub engine: Option<Engine>,
     /// The run that goes on, or the last one.
     pub run: Run,
+    /// The libraries of functions.
+    pub functions: Functions,
+    /// The library that is being loaded.
+    pub registering: Option<functions::Registering>,
     /// Chance, for `math.random`.
     pub(crate) prng: prng::Prng,
     /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may run every command.

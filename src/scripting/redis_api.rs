@@ -1,7 +1,8 @@
 //! The table `redis` that scripts find, and `math.random` (= the API half of script_lua.c).
 
-use super::Host;
 use super::convert::{push_error, push_reply, push_status};
+use super::engine::Dialect;
+use super::{Host, functions, sandbox};
 use crate::base::lua::{Kind, Native, Raise, Stack};
 use crate::base::numbers;
 use crate::base::sha1::sha1_hex;
@@ -10,6 +11,9 @@ use crate::resp::request::OwnedArgv;
 /// What this server says it is.
 const VERSION: &str = "7.2.4";
 const VERSION_NUMBER: f64 = 0x0007_0204 as f64;
+
+/// So many of the constants, the first, are levels of the log.
+const LOG_LEVELS: usize = 4;
 
 const CONSTANTS: [(&str, f64); 9] = [
     ("LOG_DEBUG", 0.0),
@@ -24,8 +28,8 @@ const CONSTANTS: [(&str, f64); 9] = [
 ];
 
 /// Puts the table `redis` into the table on top.
-pub fn register<S: Host>(stack: &mut Stack<'_>) {
-    let functions: [(&str, Native); 12] = [
+pub fn register<S: Host>(stack: &mut Stack<'_>, dialect: Dialect) {
+    let functions: [(&str, Native); 9] = [
         ("call", call::<S>),
         ("pcall", pcall::<S>),
         ("log", log::<S>),
@@ -34,24 +38,41 @@ pub fn register<S: Host>(stack: &mut Stack<'_>) {
         ("status_reply", status_reply),
         ("sha1hex", sha1hex),
         ("set_repl", set_repl::<S>),
-        ("replicate_commands", replicate_commands),
         ("acl_check_cmd", acl_check_cmd::<S>),
-        ("breakpoint", breakpoint),
-        ("debug", |_| Ok(0)),
     ];
+    let of_scripts: [(&str, Native); 3] =
+        [("replicate_commands", replicate_commands), ("breakpoint", breakpoint), ("debug", |_| Ok(0))];
     stack.push_table(0, 32);
     for (name, function) in functions {
         stack.set_native(-1, name, function);
     }
-    for (name, value) in CONSTANTS {
-        stack.push_number(value);
+    if dialect == Dialect::Scripts {
+        of_scripts.into_iter().for_each(|(name, function)| stack.set_native(-1, name, function));
+    }
+    set_constants(stack, &CONSTANTS);
+    stack.raw_set_field(-2, "redis");
+}
+
+/// Puts the table `redis` that libraries find while they are loaded into the table on top.
+pub fn register_for_libraries<S: Host>(stack: &mut Stack<'_>) {
+    stack.push_table(0, 8);
+    stack.set_native(-1, "register_function", functions::register::<S>);
+    stack.set_native(-1, "log", log::<S>);
+    set_constants(stack, &CONSTANTS[..LOG_LEVELS]);
+    sandbox::seal(stack);
+    sandbox::push_proxy(stack);
+    stack.raw_set_field(-2, "redis");
+}
+
+fn set_constants(stack: &mut Stack<'_>, constants: &[(&str, f64)]) {
+    for (name, value) in constants {
+        stack.push_number(*value);
         stack.raw_set_field(-2, name);
     }
     stack.push_bytes(VERSION.as_bytes());
     stack.raw_set_field(-2, "REDIS_VERSION");
     stack.push_number(VERSION_NUMBER);
     stack.raw_set_field(-2, "REDIS_VERSION_NUM");
-    stack.raw_set_field(-2, "redis");
 }
 
 /// An error that begins with its code.

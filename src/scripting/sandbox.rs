@@ -19,7 +19,7 @@
 //! | a pattern of many parts exhausts the C stack | patterns longer than [`PATTERN_LEN_MAX`] are refused |
 //! | a reader of `load` runs in the midst of the parser | our `load` asks it for all of the text before |
 
-use crate::base::lua::{Kind, Library, Lua, Native, Raise, Stack};
+use crate::base::lua::{Kind, Library, Lua, Native, Raise, Reference, Stack};
 
 /// The longest pattern, in bytes: each part of one may take a frame of the C stack.
 pub const PATTERN_LEN_MAX: usize = 20_000;
@@ -100,11 +100,9 @@ pub fn close(lua: &mut Lua) {
         stack.raw_set_field(-2, name);
     }
     close_strings(&mut stack);
-    // What is not there is an error, and `getmetatable(_G)` shows how.
-    stack.push_table(0, 1);
-    stack.set_native(-1, "__index", missing_global);
-    stack.push_value(-1);
-    stack.set_metatable(-3);
+    // `getmetatable(_G)` shows how what is not there is an error.
+    seal(&mut stack);
+    stack.push_metatable(-1);
     push_proxy(&mut stack);
     let shown = stack.keep();
     push_proxy(&mut stack);
@@ -120,6 +118,25 @@ pub fn close(lua: &mut Lua) {
     stack.raw_set_field(-2, "_G");
     stack.pop(1);
     stack.set_globals();
+}
+
+/// Makes it an error to ask for what is not in the table on top.
+pub fn seal(stack: &mut Stack<'_>) {
+    stack.push_table(0, 1);
+    stack.set_native(-1, "__index", missing_global);
+    stack.set_metatable(-2);
+}
+
+/// Has global variables looked for in this table from now on. It is hidden, as the one before; that one must not be
+/// shown by anything else meanwhile.
+pub fn show(stack: &mut Stack<'_>, globals: &Reference) {
+    stack.push_globals();
+    if stack.push_metatable(-1) {
+        stack.push_kept(globals);
+        stack.raw_set_field(-2, "__index");
+        stack.pop(1);
+    }
+    stack.pop(1);
 }
 
 /// Methods of strings are found at once; what is shown of their metatable is made for show.

@@ -5,6 +5,7 @@ use crate::base::clock::Clock;
 use crate::base::disk::{Disk, DiskFile};
 use crate::persist::load::{SnapshotInfo, Staged, StagingOptions, StagingSink};
 use crate::persist::rdb::{ErrorKind, Loader, RdbError};
+use crate::scripting::Functions;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -191,11 +192,11 @@ impl Server {
     fn end_load(&mut self) {
         let Some(job) = self.loading.take() else { return };
         let (reason, started_ms) = (job.reason, job.started_ms);
-        match job.finish() {
-            Ok(staged) => {
+        match self.finish_load(*job) {
+            Ok((staged, functions)) => {
                 let seconds = (self.clock.unix_ms() - started_ms) as f64 / 1000.0;
                 let info = staged.info.clone();
-                self.take_over(staged);
+                self.take_over(staged, functions);
                 match reason {
                     LoadReason::Startup => {
                         self.restore_history(&info);
@@ -208,6 +209,13 @@ impl Server {
             Err(error) => self.load_failure(reason, &LoadFailure::Unsound(error)),
         }
         self.update_calm();
+    }
+
+    /// The data set that was loaded, its libraries included.
+    pub(super) fn finish_load(&mut self, job: LoadJob) -> Result<(Staged, Functions), RdbError> {
+        let staged = job.finish()?;
+        let functions = self.stage_libraries(&staged.functions).map_err(RdbError::refused)?;
+        Ok((staged, functions))
     }
 
     fn load_failed(&mut self, failure: &LoadFailure) {
@@ -227,17 +235,12 @@ impl Server {
     }
 
     /// Puts a loaded data set in the place of the one we hold; that one is freed in slices.
-    pub fn take_over(&mut self, staged: Staged) {
+    pub fn take_over(&mut self, staged: Staged, functions: Functions) {
         self.tell_origin(&staged.info);
         log::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", staged.keys, staged.expired);
-        if !staged.functions.is_empty() {
-            log::warn!(
-                "The snapshot holds {} function libraries, which this build does not run.",
-                staged.functions.len()
-            );
-        }
         self.snapshot.last_load = (staged.keys, staged.expired);
         self.keys.replace_dbs(staged.dbs);
+        self.scripts.functions = functions;
         self.snapshot.saved_dirty = self.keys.dirty;
     }
 

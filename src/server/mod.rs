@@ -22,6 +22,7 @@ pub mod cron;
 pub mod dispatch;
 pub mod evict;
 pub mod failover;
+pub mod functions;
 pub mod histogram;
 pub mod host;
 pub mod latency;

@@ -12,7 +12,7 @@ use crate::commands::CommandError;
 use crate::config::Config;
 use crate::reactor::Interest;
 use crate::replication::log::{ReplicationLog, Whereabouts};
-use crate::replication::master::{BulkTransfer, Replica, ReplicaStage};
+use crate::replication::master::{BulkTransfer, Parts, Replica, ReplicaStage};
 use crate::resp::reply::encode_command;
 use crate::resp::request::Argv;
 use std::io;
@@ -232,8 +232,13 @@ impl Server {
         let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
         let mut replica = Replica::new(now_s);
         replica.pre_psync = !psync;
-        replica.capa_eof = client.introduction.capa_eof && psync;
+        replica.capa_eof = client.introduction.capa_eof;
         replica.capa_psync2 = client.introduction.capa_psync2;
+        replica.parts = client.introduction.parts;
+        if replica.parts != Parts::ALL && !replica.capa_eof {
+            // A part must not go through the file, lest it be taken for the whole.
+            return Err(CommandError::new("ERR Filtered replica requires EOF capability"));
+        }
         let name = replica_name(client);
         log::info!("Replica {name} asks for synchronization");
         self.close_former_link(id);
@@ -321,7 +326,8 @@ impl Server {
 
     /// Lets a replica join the snapshot that is being made for others, or leaves it waiting for the next.
     fn join_or_wait(&mut self, id: ClientId) {
-        if let Some(offset) = self.snapshot.joinable_offset() {
+        let wants_all = self.replica_of(id).is_some_and(|replica| replica.parts == Parts::ALL);
+        if let Some(offset) = self.snapshot.joinable_offset().filter(|_| wants_all) {
             log::info!("Waiting for end of BGSAVE for SYNC");
             self.begin_full_resync(id, offset);
         } else if self.snapshot.child.is_some() {
@@ -357,13 +363,17 @@ impl Server {
         if self.snapshot.retry_at_ms > self.keys.now {
             return;
         }
-        let waiting = self.replicas_in(ReplicaStage::WaitBgsaveStart);
-        let diskless = self.config.repl_diskless_sync
+        let mut waiting = self.replicas_in(ReplicaStage::WaitBgsaveStart);
+        let parts_of = |id: &ClientId| self.replica_of(*id).map_or(Parts::ALL, |replica| replica.parts);
+        // Those who want something else come later.
+        let parts = waiting.first().map_or(Parts::ALL, parts_of);
+        waiting.retain(|id| parts_of(id) == parts);
+        let diskless = (self.config.repl_diskless_sync || parts != Parts::ALL)
             && waiting.iter().all(|id| self.replica_of(*id).is_some_and(|replica| replica.capa_eof));
         if diskless && self.more_replicas_are_coming(&waiting) {
             return;
         }
-        self.start_bgsave_for_replication(&waiting, diskless);
+        self.start_bgsave_for_replication(&waiting, diskless, parts);
     }
 
     fn any_waits_for_bgsave(&self) -> bool {
@@ -404,12 +414,12 @@ impl Server {
         self.clients.get_mut(id)?.replica.as_deref_mut()
     }
 
-    fn start_bgsave_for_replication(&mut self, waiting: &[ClientId], diskless: bool) {
+    fn start_bgsave_for_replication(&mut self, waiting: &[ClientId], diskless: bool, parts: Parts) {
         let target = if diskless { "replicas sockets" } else { "disk" };
         log::info!("Starting BGSAVE for SYNC with target: {target}");
         let offset = self.repl.log.end();
         let kind = if diskless { SnapshotTarget::Pipe } else { SnapshotTarget::DiskForReplicas };
-        if let Err(error) = self.rdb_save_background(kind) {
+        if let Err(error) = self.rdb_save_background(kind, parts) {
             log::error!("BGSAVE for replication failed: {error}");
             self.snapshot.retry_at_ms = self.keys.now + 1000;
             for &id in waiting {
@@ -700,8 +710,11 @@ impl Server {
             b"capa" if value.eq_ignore_ascii_case(b"eof") => introduction.capa_eof = true,
             b"capa" if value.eq_ignore_ascii_case(b"psync2") => introduction.capa_psync2 = true,
             b"capa" | b"version" => {}
-            b"rdb-only" => introduction.rdb_only = value == b"1",
-            b"rdb-filter-only" => {}
+            b"rdb-only" => introduction.rdb_only = crate::commands::ctx::integer(value)? == 1,
+            b"rdb-filter-only" => {
+                let complain = |text: Vec<u8>| CommandError::bytes([b"ERR ".as_slice(), &text].concat());
+                introduction.parts = Parts::parse(value).map_err(complain)?;
+            }
             _ => {
                 return Err(CommandError::quoting("ERR Unrecognized REPLCONF option: ", name, ""));
             }

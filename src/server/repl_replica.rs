@@ -563,12 +563,19 @@ impl Server {
         if self.refuses_snapshot(keys) {
             return self.discard(transfer);
         }
+        if let Destination::Disk { verifier, .. } = &transfer.destination
+            && let Err(text) = self.stage_libraries(verifier.functions())
+        {
+            self.discard(transfer);
+            return self
+                .link_failed(&format!("MASTER <-> REPLICA sync: snapshot refused, the data we hold stays: {text}"));
+        }
         match transfer.destination {
             Destination::Undecided => self.link_failed("MASTER <-> REPLICA sync: nothing came"),
-            Destination::Memory(job) => match job.finish() {
-                Ok(staged) => {
+            Destination::Memory(job) => match self.finish_load(*job) {
+                Ok((staged, functions)) => {
                     let info = staged.info.clone();
-                    self.take_over(staged);
+                    self.take_over(staged, functions);
                     self.sync_loaded(&info);
                 }
                 Err(text) => self
@@ -602,6 +609,7 @@ impl Server {
         self.repl.data_is_known = false;
         let empty = (0..self.keys.database_count()).map(|_| Default::default()).collect();
         self.keys.replace_dbs(empty);
+        self.scripts.functions.flush();
         log::info!("MASTER <-> REPLICA sync: Loading DB in memory");
         if let Err(error) = self.begin_load(file, &place, LoadReason::Sync) {
             self.link_failed(&format!("Failed trying to load the MASTER synchronization DB: {error}"));

@@ -19,7 +19,7 @@ use crate::commands::ctx::integer;
 use crate::commands::error::OOM;
 use crate::reactor::Fired;
 use crate::resp::request::Argv;
-use crate::scripting::{Ending, Engine, Flags, Host, Run, Script, Scripts};
+use crate::scripting::{Dialect, Ending, Engine, Flags, Host, Run, Script, Scripts};
 use std::rc::Rc;
 
 const NO_SCRIPT: &str = "NOSCRIPT No matching script. Please use EVAL.";
@@ -32,9 +32,8 @@ const SENT_BY_MASTER: &str = "UNKILLABLE The busy script was sent by a master in
 const BUSY_SCRIPT: &str = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
 const BUSY_FUNCTION: &str = "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
 
-/// The most memory that an engine takes, in bytes. Stock sets no limit, and a script can have the whole server killed for
-/// want of memory; here it gets `not enough memory`. Enough for the longest string and a reply that holds it.
-const MEMORY_MAX: usize = 1 << 30;
+/// What is raised in a script that is to end; of a function, too.
+const KILLED: &str = "Script killed by user with SCRIPT KILL...";
 
 type Done = Result<(), CommandError>;
 
@@ -60,7 +59,11 @@ pub fn evalsha_ro(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 
 /// How many keys stand after their number at index 2.
 pub fn count_of_keys(argv: Argv<'_>) -> Result<usize, CommandError> {
-    let count = integer(argv.at(2))?;
+    checked_count(integer(argv.at(2))?, argv)
+}
+
+/// That number, if so many arguments follow.
+pub(super) fn checked_count(count: i64, argv: Argv<'_>) -> Result<usize, CommandError> {
     if count > argv.len() as i64 - 3 {
         return Err(CommandError::new("ERR Number of keys can't be greater than number of args"));
     }
@@ -69,9 +72,7 @@ pub fn count_of_keys(argv: Argv<'_>) -> Result<usize, CommandError> {
 
 impl Server {
     fn eval_generic(&mut self, id: ClientId, argv: Argv<'_>, by_sha: bool, read_only: bool) -> Done {
-        if self.script_caller.is_some() {
-            return Err(CommandError::new(NOT_FROM_SCRIPT));
-        }
+        self.refuse_within_script()?;
         self.show_script(id, argv);
         if by_sha && argv.at(1).len() != 40 {
             return Err(CommandError::new(NO_SCRIPT));
@@ -89,26 +90,22 @@ impl Server {
         outcome
     }
 
+    /// Whatever is allowed to scripts, an engine that is at work cannot be changed or run.
+    pub(super) fn refuse_within_script(&self) -> Done {
+        if self.script_caller.is_some() { Err(CommandError::new(NOT_FROM_SCRIPT)) } else { Ok(()) }
+    }
+
     /// The script of this text, made if it is not known.
     pub(super) fn script_of(&mut self, body: &[u8]) -> Result<Rc<Script>, CommandError> {
-        if self.script_caller.is_some() {
-            return Err(CommandError::new(NOT_FROM_SCRIPT));
-        }
+        self.refuse_within_script()?;
         if let Some(script) = self.scripts.by_body(body) {
             return Ok(script);
         }
         if self.scripts.engine.is_none() {
-            self.scripts.engine = self.new_engine();
+            self.scripts.engine = Engine::new::<Server>(Dialect::Scripts);
         }
         let complain = |text: Vec<u8>| CommandError::bytes([b"ERR ".as_slice(), &text].concat());
         self.scripts.create(body).map_err(complain)
-    }
-
-    /// An engine with the limits of the configuration.
-    pub(super) fn new_engine(&self) -> Option<Engine> {
-        let mut engine = Engine::new::<Server>()?;
-        engine.set_memory_limit(MEMORY_MAX);
-        Some(engine)
     }
 
     /// Whether a script may run now, as far as it tells what it will do; notes the run (= scriptPrepareForRun).
@@ -391,13 +388,16 @@ impl Host for Server {
         }
     }
 
-    fn interrupt(&mut self) -> bool {
+    fn interrupt(&mut self) -> Option<&'static str> {
+        if let Some(registering) = &self.scripts.registering {
+            return (self.clock.monotonic_us() > registering.until_us).then_some("FUNCTION LOAD timeout");
+        }
         let threshold_us = self.config.busy_reply_threshold.saturating_mul(1000);
         let elapsed_us = self.clock.monotonic_us().saturating_sub(self.scripts.run.started_us);
         if threshold_us == 0 || elapsed_us < threshold_us {
-            return self.scripts.run.killed;
+            return self.scripts.run.killed.then_some(KILLED);
         }
-        let Some(caller) = self.script_caller else { return false };
+        let caller = self.script_caller?;
         if !self.scripts.run.timed_out {
             self.scripts.run.timed_out = true;
             self.update_calm();
@@ -414,6 +414,6 @@ impl Host for Server {
         if ends {
             log::warn!("Lua script killed by user with {}.", self.kill_command());
         }
-        ends
+        ends.then_some(KILLED)
     }
 }

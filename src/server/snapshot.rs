@@ -8,6 +8,7 @@ use crate::base::process::{self, Exit, Fork, Pid};
 use crate::base::{memory, net};
 use crate::persist::snapshot::{SnapshotOptions, save_into, save_to_file, standard_aux, temp_file, write_snapshot};
 use crate::reactor::{FileId, Interest, Transport};
+use crate::replication::master::Parts;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -132,9 +133,10 @@ impl Server {
         self.keys.dirty.saturating_sub(self.snapshot.saved_dirty)
     }
 
-    fn snapshot_options(&self) -> SnapshotOptions {
+    fn snapshot_options(&self, parts: Parts) -> SnapshotOptions {
         let point = (self.repl.stream_db as i64, self.repl.replid.as_str(), self.repl.log.end() as i64);
         let point = (self.repl.log.is_active() && self.repl.data_is_known).then_some(point);
+        let libraries = self.scripts.functions.libraries().filter(|_| parts.functions);
         SnapshotOptions {
             compress: self.config.rdbcompression,
             checksum: self.config.rdbchecksum,
@@ -142,14 +144,15 @@ impl Server {
             key_delay_us: self.config.rdb_key_save_delay,
             accesses: self.saved_accesses(),
             aux: standard_aux(point, self.keys.now / 1000, self.used_memory() as u64),
-            functions: Vec::new(),
+            functions: libraries.map(|library| library.code.to_vec()).collect(),
+            without_keys: !parts.keys,
         }
     }
 
     /// Saves to the file while everybody waits.
     pub fn rdb_save(&mut self) -> io::Result<()> {
         self.snapshot.saves += 1;
-        let options = self.snapshot_options();
+        let options = self.snapshot_options(Parts::ALL);
         let name = self.config.dbfilename.display().to_string();
         let outcome = save_to_file(&mut self.disk, &self.keys, &self.config.dir, &name, &options);
         match &outcome {
@@ -172,15 +175,15 @@ impl Server {
         self.snapshot.last_save_ok = true;
     }
 
-    /// Forks a child that makes a snapshot.
-    pub fn rdb_save_background(&mut self, target: SnapshotTarget) -> io::Result<()> {
+    /// Forks a child that makes a snapshot. One of some parts only must not go to the file.
+    pub fn rdb_save_background(&mut self, target: SnapshotTarget, parts: Parts) -> io::Result<()> {
         if self.snapshot.child.is_some() {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
         self.snapshot.saves += u64::from(target != SnapshotTarget::Pipe);
         let file = if target == SnapshotTarget::Pipe { None } else { self.temp_snapshot() };
         if let Children::Simulated(_) = self.children {
-            return self.bear_simulated_child(target, file);
+            return self.bear_simulated_child(target, parts, file);
         }
         let (info_out, info_in) = net::pipe()?;
         let data = if target == SnapshotTarget::Pipe { Some(net::pipe()?) } else { None };
@@ -189,7 +192,8 @@ impl Server {
         match process::fork()? {
             Fork::Child => {
                 drop(info_out);
-                let code = self.snapshot_child(file, data.map(|(_, end)| end), &marker, info_in);
+                let options = self.snapshot_options(parts);
+                let code = self.snapshot_child(file, data.map(|(_, end)| end), &marker, info_in, &options);
                 process::exit_now(code)
             }
             Fork::Parent(pid) => {
@@ -215,8 +219,8 @@ impl Server {
     }
 
     /// In a simulation the snapshot is taken at once, and its way out is the simulation's affair.
-    fn bear_simulated_child(&mut self, target: SnapshotTarget, file: Option<TempFile>) -> io::Result<()> {
-        let (options, mut snapshot) = (self.snapshot_options(), Vec::new());
+    fn bear_simulated_child(&mut self, target: SnapshotTarget, parts: Parts, file: Option<TempFile>) -> io::Result<()> {
+        let (options, mut snapshot) = (self.snapshot_options(parts), Vec::new());
         let piped = target == SnapshotTarget::Pipe;
         let marker = self.rng.hex::<40>();
         if piped {
@@ -279,19 +283,19 @@ impl Server {
         data: Option<OwnedFd>,
         marker: &[u8; 40],
         info: OwnedFd,
+        options: &SnapshotOptions,
     ) -> i32 {
         logging::set_role(logging::Role::Child);
         let _ = self.apply_oom_score_adj(super::oom::OomClass::Child);
         self.settle_in_as_child();
         // Listeners that live on in the child would keep the port taken if the parent dies.
         self.listeners.clear();
-        let options = self.snapshot_options();
         let piped = data.is_some();
         let outcome = match (file, data) {
-            (_, Some(end)) => self.snapshot_to_pipe(end, marker, &options),
+            (_, Some(end)) => self.snapshot_to_pipe(end, marker, options),
             (Some(mut temp), None) => {
                 let place = self.rdb_path();
-                save_into(&mut self.disk, &self.keys, (&mut temp.file, &temp.path), &place, &options).map(drop)
+                save_into(&mut self.disk, &self.keys, (&mut temp.file, &temp.path), &place, options).map(drop)
             }
             (None, None) => Err(io::ErrorKind::NotFound.into()),
         };
@@ -385,7 +389,7 @@ impl Server {
         }
         self.update_calm();
         if std::mem::take(&mut self.snapshot.scheduled)
-            && let Err(error) = self.rdb_save_background(SnapshotTarget::Disk)
+            && let Err(error) = self.rdb_save_background(SnapshotTarget::Disk, Parts::ALL)
         {
             log::error!("Scheduled BGSAVE: {error}");
         }
@@ -452,7 +456,7 @@ impl Server {
             return;
         }
         log::info!("{} changes in {} seconds. Saving...", point.changes, point.seconds);
-        if let Err(error) = self.rdb_save_background(SnapshotTarget::Disk) {
+        if let Err(error) = self.rdb_save_background(SnapshotTarget::Disk, Parts::ALL) {
             log::error!("Can't save in background: fork: {error}");
             self.snapshot.last_save_ok = false;
             self.snapshot.retry_at_ms = self.keys.now + RETRY_MS;

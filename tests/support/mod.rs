@@ -8,6 +8,7 @@ mod dataset;
 mod play;
 mod proxy;
 mod server;
+mod stream;
 
 #[allow(unused_imports)]
 pub use client::{Client, Value, encode};
@@ -19,6 +20,8 @@ pub use play::{assert_same_play, play};
 pub use proxy::{Proxy, Stage};
 #[allow(unused_imports)]
 pub use server::{Kind, Server, free_port, fresh_dir, peer};
+#[allow(unused_imports)]
+pub use stream::stream_of;
 
 use std::time::{Duration, Instant};
 

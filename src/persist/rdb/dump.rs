@@ -1,7 +1,9 @@
-//! One value as bytes, for `DUMP` and `RESTORE`. Ancestor: createDumpPayload and verifyDumpPayload of cluster.c.
+//! One value as bytes, for `DUMP` and `RESTORE`, and libraries, for `FUNCTION DUMP` and `RESTORE`.
+//! Ancestor: createDumpPayload and verifyDumpPayload of cluster.c.
 //!
 //! ```text
-//! type value | version:u16 | crc64 of all before it:u64         little endian, no magic
+//! type value            | version:u16 | crc64 of all before it:u64         little endian, no magic
+//! { FUNCTION2 library } | version:u16 | crc64
 //! ```
 //!
 //! Without a magic the family of the writer shows only in its version: 80 and above is Valkey.
@@ -11,10 +13,10 @@ use std::fmt;
 use crate::base::crc64::crc64;
 use crate::types::{CollectionLimits, Value, ValueRef};
 
-use super::format::{self, Family, array_at};
+use super::format::{self, Family, array_at, opcode};
 use super::object::{ObjectReader, Progress};
 use super::save::{SaveOptions, Saver};
-use super::strings::Input;
+use super::strings::{Input, StringReader};
 
 const FOOTER_SIZE: usize = 10;
 
@@ -41,10 +43,45 @@ pub fn dump_payload(value: ValueRef<'_>, compress: bool) -> Vec<u8> {
     let mut payload = Saver::new(Vec::new(), SaveOptions { compress, checksum: false })
         .bare_value(value)
         .expect("writing to memory does not fail");
-    payload.extend_from_slice(&format::VERSION_WRITTEN.to_le_bytes());
-    let crc = crc64(0, &payload);
-    payload.extend_from_slice(&crc.to_le_bytes());
+    push_footer(&mut payload);
     payload
+}
+
+fn push_footer(payload: &mut Vec<u8>) {
+    payload.extend_from_slice(&format::VERSION_WRITTEN.to_le_bytes());
+    let crc = crc64(0, payload);
+    payload.extend_from_slice(&crc.to_le_bytes());
+}
+
+/// The payload of libraries.
+pub fn dump_functions<'a>(codes: impl Iterator<Item = &'a [u8]>, compress: bool) -> Vec<u8> {
+    let mut payload = Saver::new(Vec::new(), SaveOptions { compress, checksum: false })
+        .bare_functions(codes)
+        .expect("writing to memory does not fail");
+    push_footer(&mut payload);
+    payload
+}
+
+/// Libraries, and what is wrong behind the last of them, if anything is.
+pub type LoadedFunctions = (Vec<Vec<u8>>, Option<&'static str>);
+
+/// The libraries of a payload.
+pub fn load_functions(payload: &[u8]) -> Result<LoadedFunctions, DumpError> {
+    let (_, body) = verify(payload).ok_or(DumpError::VersionOrChecksum)?;
+    let (mut input, mut codes) = (Input::new(body), Vec::new());
+    while let Some(code) = input.byte() {
+        match code {
+            opcode::FUNCTION2 => {}
+            opcode::FUNCTION_PRE_GA => return Ok((codes, Some("Pre-GA function format not supported"))),
+            _ => return Ok((codes, Some("given type is not a function"))),
+        }
+        let mut scratch = itoa::Buffer::new();
+        match StringReader::default().read(&mut input) {
+            Ok(Some(string)) => codes.push(string.bytes(&mut scratch).to_vec()),
+            _ => return Ok((codes, Some("Failed loading library payload"))),
+        }
+    }
+    Ok((codes, None))
 }
 
 /// The value of a payload, from any server whose version is known.

@@ -111,6 +111,15 @@ impl<W: Write> Saver<W> {
         Ok(self.out)
     }
 
+    /// Libraries, as a `FUNCTION DUMP` payload has them. Nothing else may have been written.
+    pub(super) fn bare_functions<'a>(mut self, codes: impl Iterator<Item = &'a [u8]>) -> io::Result<W> {
+        for code in codes {
+            self.function(code)?;
+        }
+        self.flush()?;
+        Ok(self.out)
+    }
+
     /// The type and the value, as a `DUMP` payload has them. Nothing else may have been written.
     pub(super) fn bare_value(mut self, value: ValueRef<'_>) -> io::Result<W> {
         self.block.push(type_of(value));

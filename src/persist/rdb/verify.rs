@@ -16,18 +16,20 @@ use super::strings::{Input, StringSkipper};
 /// Verifies one snapshot.
 pub struct Verifier {
     loader: Loader,
+    looker: Looker,
 }
 
 impl Verifier {
     /// With `ignore_checksum` any footer will do (`rdbchecksum no`).
     pub fn new(ignore_checksum: bool) -> Self {
         let loader = Loader::new(CollectionLimits::default()).skip_values();
-        Verifier { loader: if ignore_checksum { loader.ignore_checksum() } else { loader } }
+        let loader = if ignore_checksum { loader.ignore_checksum() } else { loader };
+        Verifier { loader, looker: Looker::default() }
     }
 
     /// Takes the next bytes; returns how many of them belong to the snapshot. See `Loader::feed`.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<usize, RdbError> {
-        self.loader.feed(bytes, &mut Nobody)
+        self.loader.feed(bytes, &mut self.looker)
     }
 
     /// Whether the snapshot is complete, footer and all.
@@ -45,6 +47,11 @@ impl Verifier {
         self.loader.keys_loaded()
     }
 
+    /// The sources of function libraries seen so far. Whether they can be run is for others to say.
+    pub fn functions(&self) -> &[Vec<u8>] {
+        &self.looker.functions
+    }
+
     /// Bytes taken so far.
     pub fn offset(&self) -> u64 {
         self.loader.offset()
@@ -52,14 +59,18 @@ impl Verifier {
 }
 
 /// The sink of a walk that only looks.
-struct Nobody;
+#[derive(Default)]
+struct Looker {
+    functions: Vec<Vec<u8>>,
+}
 
-impl Sink for Nobody {
+impl Sink for Looker {
     fn select_db(&mut self, _id: u64) -> Result<(), RdbError> {
         Ok(())
     }
 
-    fn function(&mut self, _code: &[u8]) -> Result<(), RdbError> {
+    fn function(&mut self, code: &[u8]) -> Result<(), RdbError> {
+        self.functions.push(code.to_vec());
         Ok(())
     }
 

@@ -201,20 +201,22 @@ fn write_usage(figures: &Figures, out: &mut String) {
 
 /// What scripts take.
 fn write_scripts(server: &Server, out: &mut String) {
+    let functions = &server.scripts.functions;
     let (eval, kept) = (server.scripts.engine_bytes(), server.scripts.bytes());
+    let (engine, code) = (functions.engine_bytes(), functions.bytes());
     out.line("used_memory_lua", eval);
     out.line("used_memory_vm_eval", eval);
     out.line("used_memory_lua_human", human(eval));
     out.line("used_memory_scripts_eval", kept);
     out.line("number_of_cached_scripts", server.scripts.len());
-    out.line("number_of_functions", 0);
-    out.line("number_of_libraries", 0);
-    out.line("used_memory_vm_functions", 0);
-    out.line("used_memory_vm_total", eval);
-    out.line("used_memory_vm_total_human", human(eval));
-    out.line("used_memory_functions", 0);
-    out.line("used_memory_scripts", kept);
-    out.line("used_memory_scripts_human", human(kept));
+    out.line("number_of_functions", functions.count());
+    out.line("number_of_libraries", functions.libraries().len());
+    out.line("used_memory_vm_functions", engine);
+    out.line("used_memory_vm_total", eval + engine);
+    out.line("used_memory_vm_total_human", human(eval + engine));
+    out.line("used_memory_functions", code);
+    out.line("used_memory_scripts", kept + code);
+    out.line("used_memory_scripts_human", human(kept + code));
 }
 
 fn write_fragmentation(figures: &Figures, out: &mut String) {
@@ -282,7 +284,7 @@ fn stats(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
     add("cluster.links", Figure::Whole(0));
     add("aof.buffer", Figure::Whole(0));
     add("lua.caches", whole(server.scripts.bytes()));
-    add("functions.caches", Figure::Whole(0));
+    add("functions.caches", whole(server.scripts.functions.bytes()));
     for (number, db) in server.keys.dbs().iter().enumerate().filter(|(_, db)| !db.is_empty()) {
         add(&format!("db.{number}"), Figure::Tables(db.table_bytes() as i64));
     }

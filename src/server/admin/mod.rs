@@ -8,6 +8,7 @@ pub mod command_tips;
 pub mod config;
 pub mod connection;
 pub mod debug;
+pub mod function;
 pub mod house;
 pub mod info;
 pub mod latency;
@@ -31,6 +32,7 @@ pub fn all_rows() -> &'static [&'static [Row<HouseFn>]] {
         config::ROWS,
         connection::ROWS,
         debug::ROWS,
+        function::ROWS,
         house::ROWS,
         info::ROWS,
         latency::ROWS,

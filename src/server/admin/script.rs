@@ -15,10 +15,13 @@ const fn counted_keys(flags: u32) -> KeySpec {
 }
 
 const EVAL: u32 = flag::NOSCRIPT | flag::STALE | flag::SKIP_MONITOR | flag::NO_MANDATORY_KEYS | flag::MOVABLEKEYS;
-const WRITES: &[KeySpec] = &[counted_keys(key::RW | key::ACCESS | key::UPDATE)];
-const READS: &[KeySpec] = &[counted_keys(key::RO | key::ACCESS)];
+/// Keys that a script may change.
+pub(super) const WRITES: &[KeySpec] = &[counted_keys(key::RW | key::ACCESS | key::UPDATE)];
+/// Keys that a script only reads.
+pub(super) const READS: &[KeySpec] = &[counted_keys(key::RO | key::ACCESS)];
 
-const fn runs(
+/// A command that runs a script, or a function.
+pub(super) const fn runs(
     name: &'static str,
     flags: u32,
     keys: &'static [KeySpec],

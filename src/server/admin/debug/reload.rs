@@ -49,10 +49,12 @@ pub fn reload(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     };
     let staged = load(server, options.merge).map_err(|error| failed(error.to_string()))?;
     if !options.noflush {
-        server.take_over(staged);
+        let functions = server.stage_libraries(&staged.functions).map_err(failed)?;
+        server.take_over(staged, functions);
     } else if let Some(key) = conflict(server, &staged.dbs).filter(|_| !options.merge) {
         return Err(failed(format!("the key '{}' is in the file and in memory", key.escape_ascii())));
     } else {
+        server.merge_libraries(&staged.functions, options.merge).map_err(failed)?;
         merge(server, staged);
     }
     log::warn!("DB reloaded by DEBUG RELOAD");
