@@ -16,7 +16,7 @@ run: build
 	./target/release/understudy $(ARGS)
 
 peers:
-	scripts/install-peers
+	scripts/install-peers --clients
 
 test: peers
 	@if $(CARGO) nextest --version >/dev/null 2>&1; \
