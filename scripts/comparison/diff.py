@@ -11,6 +11,7 @@ import time
 from . import known, servers
 from .judge import Judge
 from .resp import Gone, encode, is_error, items, parse, shown, shown_reply
+from .scripted import settled
 from .stream import NEEDS_A_LOOK, Stream
 
 BATCH = 150
@@ -182,6 +183,7 @@ class Run:
             side("HELLO", "2")
         self.compare_short_expiry()
         self.compare_scans()
+        self.compare_libraries()
         for side in (self.a, self.b):
             side("SELECT", "0")
         digests = [side("DEBUG", "DIGEST") for side in (self.a, self.b)]
@@ -189,6 +191,16 @@ class Run:
             lines, names = servers.differences(self.a, self.b, exact_expiry=False)
             raise Difference("data", self.number, [b"DEBUG", b"DIGEST"] + names, digests[0], digests[1],
                              lines or ["no key differs"])
+
+    def compare_libraries(self):
+        """Each side's payload restores the same libraries on the other."""
+        asked = [b"FUNCTION", b"LIST", b"WITHCODE"]
+        lists = [settled(side(*asked)) for side in (self.a, self.b)]
+        payloads = [side("FUNCTION", "DUMP") for side in (self.a, self.b)]
+        replies = [side("FUNCTION", "RESTORE", payload, "FLUSH") for side, payload in zip((self.a, self.b), reversed(payloads))]
+        lists += [settled(side(*asked)) for side in (self.a, self.b)]
+        if any(found != lists[0] for found in lists) or any(map(is_error, replies)):
+            raise Difference("libraries", self.number, asked, [lists[0], replies[0]], [lists[1], replies[1]])
 
     def compare_short_expiry(self):
         key = b"expires-soon"

@@ -1,6 +1,6 @@
 """Are two replies to one command the same? Exactly, or, where the reply has chance, order or time in it, in substance."""
 
-from . import known, streams
+from . import known, scripted, streams
 from .resp import is_error, items
 
 TIME_TOLERANCE_SECONDS = 20
@@ -107,7 +107,7 @@ def sample(argv, a, b):
 
 RULES = {b"HGETALL": unordered_pairs, b"SCAN": partial_scan, b"SSCAN": partial_scan, b"HSCAN": partial_scan, b"ZSCAN": partial_scan,
          b"OBJECT": object_rule, b"SORT": sort_rule, b"SORT_RO": sort_rule, b"HELLO": hello, b"TIME": same_size,
-         b"XPENDING": streams.pending, b"XINFO": streams.info}
+         b"XPENDING": streams.pending, b"XINFO": streams.info, b"FUNCTION": scripted.function_rule}
 RULES.update(dict.fromkeys((b"SMEMBERS", b"SUNION", b"SINTER", b"SDIFF", b"KEYS", b"HKEYS", b"HVALS"), unordered))
 RULES.update(dict.fromkeys((b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME"), near_time))
 RULES.update(dict.fromkeys((b"RANDOMKEY", b"DUMP"), same_shape))

@@ -10,6 +10,7 @@ Times to live are long and of few kinds, so that nothing depends on when a comma
 import random
 import re
 
+from .scripted import FOR_SCRIPTS, SCRIPTS_OF_ONE, SCRIPTS_OF_TWO, function_command, library_call
 from .streams import fixed_ids, short_waits
 
 # (No large negative number that is in range: a sample of that size with repetitions would never end.)
@@ -18,29 +19,6 @@ EDGES = [b"", b"0", b"-1", b"-0", b"+7", b" 7", b"7 ", b"007", b"7.0", b"1e3", b
          b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"99999999999999999999999",
          b"\x00", b"\x00\xff\r\n", b"(5", b"[a", b"(", b"[", b"+", b"-", b"*", b"?", b"NX", b"XX", b"GT", b"LT", b"COUNT",
          b"LIMIT", b"WITHSCORES", b"STORE", b"BY", b"GET", b"\xc3\xa9", b"a b", b"'", b'"', b"REV", b"m1"]
-
-# What runs the command in ARGV, or the two commands in it, KEYS[1] being the length of the first.
-SCRIPTS_OF_ONE = [
-    b"return redis.call(unpack(ARGV))",
-    b"return redis.pcall(unpack(ARGV))",
-    b"redis.setresp(3) return redis.call(unpack(ARGV))",
-    b"local r = redis.pcall(unpack(ARGV)) return type(r) == 'table' and {r.err or r.ok or #r, r} or {type(r), r}",
-    b"local ok, r = pcall(redis.call, unpack(ARGV)) return {tostring(ok), r}",
-    b"for i = 1, 3 do redis.pcall(unpack(ARGV)) end return redis.pcall(unpack(ARGV))",
-    b"redis.call(unpack(ARGV)) error('stop')",
-    b"redis.call('select', 3) redis.pcall(unpack(ARGV)) return redis.call('dbsize')",
-    b"return {KEYS, ARGV, #ARGV, table.concat(ARGV, ' '), redis.sha1hex(ARGV[1])}",
-    b"return coroutine.wrap(function() return redis.call(unpack(ARGV)) end)()",
-]
-# Commands whose replies are the same in every version, and in no order of their own.
-FOR_SCRIPTS = set(b"""SET GET GETSET GETDEL APPEND STRLEN GETRANGE SETRANGE SETNX MSET MSETNX MGET INCR DECR INCRBY DECRBY
-RPUSH LPUSH RPUSHX LPUSHX LPOP RPOP LLEN LRANGE LINDEX LSET LINSERT LREM LTRIM LPOS RPOPLPUSH LMOVE HSET HSETNX HGET HMGET
-HDEL HLEN HEXISTS HINCRBY HSTRLEN SADD SREM SCARD SISMEMBER SMISMEMBER SMOVE ZREM ZCARD ZCOUNT EXISTS DEL UNLINK TYPE
-PERSIST RENAME RENAMENX COPY""".split())
-SCRIPTS_OF_TWO = [
-    b"local n = tonumber(KEYS[1]) return {redis.pcall(unpack(ARGV, 1, n)), redis.pcall(unpack(ARGV, n + 1))}",
-    b"local n = tonumber(KEYS[1]) redis.call(unpack(ARGV, 1, n)) return redis.call(unpack(ARGV, n + 1))",
-]
 
 TEMPLATES = """
 40 SET {k} {v} [NX|XX] [GET] [EX {ttl}|PX {pttl}|EXAT {at}|PXAT {pat}|KEEPTTL]
@@ -318,12 +296,17 @@ class Stream:
         return [self.command()]
 
     def script(self):
-        """Commands in a script, which is handed them as its arguments."""
+        """Commands in a script or a function, which is handed them as its arguments; or a call of a script's library."""
+        dice = self.random.random()
+        if dice < 0.2:
+            return library_call(self.random)
         drawn = (self.plain() for _ in range(200))
         fit = [argv for argv in drawn if argv[0].upper() in FOR_SCRIPTS][:2]
         if len(fit) < 2:
             return self.command()
         first, second = fit
+        if dice < 0.6:
+            return function_command(self.random, first)
         body = self.random.choice(SCRIPTS_OF_ONE + SCRIPTS_OF_TWO)
         if body in SCRIPTS_OF_ONE:
             return [b"EVAL", body, b"0"] + first

@@ -5,7 +5,7 @@ import random
 import sys
 import time
 
-from . import servers
+from . import scripted, servers
 from .resp import encode, is_error, parse
 from .servers import wait_until
 from .stream import Stream
@@ -114,6 +114,7 @@ class Case:
         self.replica = servers.Server(programs[self.names[1]], common)
         self.failures = []
         self.times = {}
+        self.waiting = []
 
     def run(self):
         try:
@@ -128,18 +129,50 @@ class Case:
 
     def steps(self):
         fill(self.master.connect(), self.options.sync_seed)
-        self.replica.connect().good("SET", "stale", "must go")
+        self.populate()
+        replica = self.replica.connect()
+        replica.good("SET", "stale", "must go")
+        replica.good("FUNCTION", "LOAD", "#!lua name=stale\nredis.register_function('stale', function() end)")
+        replica.good("CONFIG", "SET", "masteruser", "follower", "masterauth", "secret")
         self.timed("sync", lambda: self.replica.connect().good("REPLICAOF", "127.0.0.1", self.master.port))
         self.compare("after the sync")
         writer = Writer(self.master, self.options.sync_seed)
+        self.serve_the_waiting()
+        self.compare("after waiting clients were served")
         self.timed("live", lambda: writer.write(self.options.writes))
         self.compare("after the writes")
         self.replica.kill()
         writer.write(self.options.writes // 10)
-        self.timed("return", lambda: self.replica.start("--replicaof", "127.0.0.1 %d" % self.master.port))
+        self.timed("return", lambda: self.replica.start("--replicaof", "127.0.0.1 %d" % self.master.port,
+                                                           "--masteruser", "follower", "--masterauth", "secret"))
         self.compare("after kill -9")
         writer.write(self.options.writes // 10)
         self.compare("in the end")
+
+    def populate(self):
+        """What a full sync meets beside data: libraries, users (the replica logs in as one), clients that wait for keys."""
+        master, rnd = self.master.connect(), random.Random(self.options.sync_seed)
+        for number in range(30):
+            code = scripted.library(rnd)
+            master("FUNCTION", "LOAD", "REPLACE", code if number % 3 else code + b" --" + rnd.randbytes(3000).replace(b"\n", b""))
+        master.good("FUNCTION", "LOAD", "#!lua name=steady\nredis.register_function('steady', function(k, a) return redis.call('rpush', k[1], unpack(a)) end)")
+        master.good("ACL", "SETUSER", "follower", "on", ">secret", "+psync", "+replconf", "+ping")
+        master.good("ACL", "SETUSER", "reader", "on", ">other", "%R~key:*", "&news:*", "+@read")
+        for argv in (["BLPOP", "wait:list", "0"], ["BRPOPLPUSH", "wait:list", "wait:moved", "0"], ["BZPOPMIN", "wait:zset", "0"],
+                     ["BLMPOP", "0", "1", "wait:list", "LEFT", "COUNT", "2"], ["XREAD", "BLOCK", "0", "STREAMS", "wait:stream", "$"]):
+            connection = self.master.connect()
+            connection.sock.sendall(encode([word.encode() for word in argv]))
+            self.waiting.append(connection)
+            wait_until("a client waits", lambda: int(master.info("clients")["blocked_clients"]) == len(self.waiting))
+
+    def serve_the_waiting(self):
+        master = self.master.connect()
+        master.good("FCALL", "steady", "1", "wait:list", "1", "2", "3", "4", "5", "6")
+        master.good("ZADD", "wait:zset", "1", "a", "2", "b")
+        master.good("XADD", "wait:stream", "5-1", "f", "v")
+        wait_until("nobody waits", lambda: master.info("clients")["blocked_clients"] == "0")
+        for connection in self.waiting:
+            connection.close()
 
     def timed(self, name, action):
         start = time.monotonic()
@@ -165,6 +198,9 @@ class Case:
         lines, _ = servers.differences(master, replica, zero_signs=zero_signs)
         if lines or digests[0] != digests[1] and not zero_signs:
             self.failures.append("%s: digests %s; %s" % (when, "differ" if digests[0] != digests[1] else "agree", "; ".join(lines)))
+        lists = [scripted.settled(side.good("FUNCTION", "LIST", "WITHCODE")) for side in (master, replica)]
+        if lists[0] != lists[1] or (when == "after the sync" and b"name=steady" not in repr(lists[0]).encode()):
+            self.failures.append("%s: libraries differ: %d / %d" % (when, *map(len, lists)))
         sizes = [side.info("keyspace") for side in (master, replica)]
         keys = [{db: text.split(",")[0] for db, text in size.items()} for size in sizes]
         if keys[0] != keys[1]:
