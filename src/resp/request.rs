@@ -32,34 +32,48 @@ struct Span {
     len: u32,
 }
 
-/// The arguments of one command; the first is its name.
+/// Bytes, and where arguments stand in them or beside them.
+#[derive(Clone, Debug, Default)]
+struct Store {
+    buffer: Vec<u8>,
+    spans: Vec<Span>,
+    owned: Vec<Rc<Vec<u8>>>,
+}
+
+/// The arguments of one command; the first is its name. Two words, so that handing them on costs nothing.
 #[derive(Clone, Copy)]
 pub struct Argv<'a> {
-    buffer: &'a [u8],
-    spans: &'a [Span],
-    owned: &'a [Rc<Vec<u8>>],
+    store: &'a Store,
+    start: u32,
+    len: u32,
 }
 
 impl<'a> Argv<'a> {
     /// How many arguments there are, the name included.
     #[inline]
     pub fn len(&self) -> usize {
-        self.spans.len()
+        self.len as usize
     }
 
     /// Whether there is not even a name.
     pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+        self.len == 0
+    }
+
+    #[inline(always)]
+    fn span(&self, index: usize) -> Span {
+        assert!(index < self.len as usize);
+        self.store.spans[self.start as usize + index]
     }
 
     /// The argument at `index`. Panics past the end, as slices do.
-    #[inline]
+    #[inline(always)]
     pub fn at(&self, index: usize) -> &'a [u8] {
-        let span = self.spans[index];
+        let span = self.span(index);
         if span.start == OWNED {
-            return &self.owned[span.len as usize];
+            return &self.store.owned[span.len as usize];
         }
-        &self.buffer[span.start as usize..][..span.len as usize]
+        &self.store.buffer[span.start as usize..][..span.len as usize]
     }
 
     /// The argument at `index`, if there are so many.
@@ -70,8 +84,8 @@ impl<'a> Argv<'a> {
     /// The memory of a long argument, to keep without a copy.
     #[inline]
     pub fn shared(&self, index: usize) -> Option<&'a Rc<Vec<u8>>> {
-        let span = self.spans[index];
-        (span.start == OWNED).then(|| &self.owned[span.len as usize])
+        let span = self.span(index);
+        (span.start == OWNED).then(|| &self.store.owned[span.len as usize])
     }
 
     /// All arguments.
@@ -82,7 +96,8 @@ impl<'a> Argv<'a> {
 
     /// The arguments from `index` on.
     pub fn from(&self, index: usize) -> Argv<'a> {
-        Argv { spans: &self.spans[index.min(self.spans.len())..], ..*self }
+        let skipped = index.min(self.len as usize) as u32;
+        Argv { store: self.store, start: self.start + skipped, len: self.len - skipped }
     }
 }
 
@@ -100,11 +115,7 @@ const KEPT_BYTES: usize = 64 * 1024;
 
 /// A command that outlives the buffer it came in, such as one queued by MULTI.
 #[derive(Clone, Debug, Default)]
-pub struct OwnedArgv {
-    buffer: Vec<u8>,
-    spans: Vec<Span>,
-    owned: Vec<Rc<Vec<u8>>>,
-}
+pub struct OwnedArgv(Store);
 
 impl OwnedArgv {
     /// A command made of these arguments.
@@ -116,21 +127,21 @@ impl OwnedArgv {
 
     /// Appends an argument.
     pub fn push(&mut self, arg: &[u8]) {
-        if self.buffer.len() + arg.len() < OWNED as usize {
-            self.spans.push(Span { start: self.buffer.len() as u32, len: arg.len() as u32 });
-            self.buffer.extend_from_slice(arg);
+        if self.0.buffer.len() + arg.len() < OWNED as usize {
+            self.0.spans.push(Span { start: self.0.buffer.len() as u32, len: arg.len() as u32 });
+            self.0.buffer.extend_from_slice(arg);
         } else {
-            self.spans.push(Span { start: OWNED, len: self.owned.len() as u32 });
-            self.owned.push(Rc::new(arg.to_vec()));
+            self.0.spans.push(Span { start: OWNED, len: self.0.owned.len() as u32 });
+            self.0.owned.push(Rc::new(arg.to_vec()));
         }
     }
 
     /// Forgets all arguments. Room for the next is kept, within reason.
     pub fn clear(&mut self) {
-        self.buffer.clear();
-        self.buffer.shrink_to(KEPT_BYTES);
-        self.spans.clear();
-        self.owned.clear();
+        self.0.buffer.clear();
+        self.0.buffer.shrink_to(KEPT_BYTES);
+        self.0.spans.clear();
+        self.0.owned.clear();
     }
 
     /// A copy of `argv`; long arguments are shared.
@@ -138,12 +149,12 @@ impl OwnedArgv {
         let mut made = OwnedArgv::default();
         for index in 0..argv.len() {
             if let Some(shared) = argv.shared(index) {
-                made.spans.push(Span { start: OWNED, len: made.owned.len() as u32 });
-                made.owned.push(Rc::clone(shared));
+                made.0.spans.push(Span { start: OWNED, len: made.0.owned.len() as u32 });
+                made.0.owned.push(Rc::clone(shared));
             } else {
                 let arg = argv.at(index);
-                made.spans.push(Span { start: made.buffer.len() as u32, len: arg.len() as u32 });
-                made.buffer.extend_from_slice(arg);
+                made.0.spans.push(Span { start: made.0.buffer.len() as u32, len: arg.len() as u32 });
+                made.0.buffer.extend_from_slice(arg);
             }
         }
         made
@@ -151,12 +162,12 @@ impl OwnedArgv {
 
     /// The arguments.
     pub fn argv(&self) -> Argv<'_> {
-        Argv { buffer: &self.buffer, spans: &self.spans, owned: &self.owned }
+        Argv { store: &self.0, start: 0, len: self.0.spans.len() as u32 }
     }
 
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
-        self.buffer.capacity() + self.spans.capacity() * 8 + self.owned.iter().map(|arg| arg.len()).sum::<usize>()
+        self.0.buffer.capacity() + self.0.spans.capacity() * 8 + self.0.owned.iter().map(|arg| arg.len()).sum::<usize>()
     }
 }
 
@@ -174,17 +185,29 @@ struct Parsed {
 /// The commands that one read brought, in order.
 #[derive(Default)]
 pub struct Batch {
-    spans: Vec<Span>,
-    owned: Vec<Rc<Vec<u8>>>,
+    store: Store,
     commands: Vec<Parsed>,
 }
 
 impl Batch {
-    /// Forgets all commands, keeps the memory.
-    pub fn clear(&mut self) {
-        self.spans.clear();
-        self.owned.clear();
+    /// Takes the buffer that was parsed, which the commands' arguments stand in.
+    #[inline]
+    pub fn hold(&mut self, buffer: Vec<u8>) {
+        self.store.buffer = buffer;
+    }
+
+    /// Forgets all commands, keeps the memory, and gives the buffer back.
+    #[inline]
+    pub fn clear(&mut self) -> Vec<u8> {
+        self.store.spans.clear();
+        self.store.owned.clear();
         self.commands.clear();
+        std::mem::take(&mut self.store.buffer)
+    }
+
+    /// How long the buffer is that the commands came in.
+    pub fn buffer_len(&self) -> usize {
+        self.store.buffer.len()
     }
 
     /// How many commands there are.
@@ -197,18 +220,25 @@ impl Batch {
         self.commands.is_empty()
     }
 
-    /// The arguments of a command; `buffer` is the one that was parsed.
+    /// The arguments of a command.
     #[inline]
-    pub fn argv<'a>(&'a self, index: usize, buffer: &'a [u8]) -> Argv<'a> {
-        let command = self.commands[index];
-        Argv { buffer, spans: &self.spans[command.spans_start..command.spans_end], owned: &self.owned }
+    pub fn argv(&self, index: usize) -> Argv<'_> {
+        let command = &self.commands[index];
+        let len = command.spans_end - command.spans_start;
+        Argv { store: &self.store, start: command.spans_start as u32, len: len as u32 }
     }
 
     /// The bytes of a command as they came, if they can be appended to a replication stream as they are.
     #[inline]
-    pub fn raw<'a>(&self, index: usize, buffer: &'a [u8]) -> Option<&'a [u8]> {
-        let command = self.commands[index];
-        command.verbatim.then(|| &buffer[command.start..command.end])
+    pub fn raw(&self, index: usize) -> Option<&[u8]> {
+        let command = &self.commands[index];
+        command.verbatim.then(|| &self.store.buffer[command.start..command.end])
+    }
+
+    /// The bytes of a command as they came, and of what stands before it.
+    pub fn bytes(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.end(index - 1) };
+        &self.store.buffer[start..self.end(index)]
     }
 
     /// How many bytes of the buffer a command took, blank lines before it included.
@@ -321,7 +351,7 @@ const PLAIN_NUMBER_MAX: u64 = 999_999;
 #[inline]
 fn parse_plain(buffer: &[u8], start: usize, batch: &mut Batch) -> Option<usize> {
     let (count, mut at) = plain_number(buffer, start, b'*').filter(|(count, _)| *count > 0)?;
-    let spans_start = batch.spans.len();
+    let spans_start = batch.store.spans.len();
     for _ in 0..count {
         let argument = plain_number(buffer, at, b'$').and_then(|(len, body)| {
             let after = body + len;
@@ -329,19 +359,35 @@ fn parse_plain(buffer: &[u8], start: usize, batch: &mut Batch) -> Option<usize> 
                 .then_some((Span { start: body as u32, len: len as u32 }, after))
         });
         let Some((span, after)) = argument else {
-            batch.spans.truncate(spans_start);
+            batch.store.spans.truncate(spans_start);
             return None;
         };
-        batch.spans.push(span);
+        batch.store.spans.push(span);
         at = after + 2;
     }
-    batch.commands.push(Parsed { spans_start, spans_end: batch.spans.len(), start, end: at, verbatim: true });
+    batch.commands.push(Parsed { spans_start, spans_end: batch.store.spans.len(), start, end: at, verbatim: true });
     Some(at)
 }
 
-/// The number of up to six digits in a line that begins with `mark`, and where the next line begins.
+/// The number of up to six digits in a line that begins with `mark`, and where the next line begins. One and two
+/// digits, which nearly all lengths have, are read at once.
 #[inline]
 fn plain_number(buffer: &[u8], at: usize, mark: u8) -> Option<(usize, usize)> {
+    if let Some(&[first, tens, ones, third, fourth, ..]) = buffer.get(at..at + 5)
+        && first == mark
+    {
+        let (high, low) = (usize::from(tens.wrapping_sub(b'0')), usize::from(ones.wrapping_sub(b'0')));
+        if high <= 9 && [ones, third] == *b"\r\n" {
+            return Some((high, at + 4));
+        }
+        if (1..=9).contains(&high) && low <= 9 && [third, fourth] == *b"\r\n" {
+            return Some((high * 10 + low, at + 5));
+        }
+    }
+    any_plain_number(buffer, at, mark)
+}
+
+fn any_plain_number(buffer: &[u8], at: usize, mark: u8) -> Option<(usize, usize)> {
     let line = buffer.get(at..)?;
     let [first, digit, rest @ ..] = line else { return None };
     let mut value = usize::from(digit.wrapping_sub(b'0'));
@@ -366,14 +412,14 @@ fn plain_number(buffer: &[u8], at: usize, mark: u8) -> Option<(usize, usize)> {
 /// Hands the spans of a finished command to the batch, moved to their place in the buffer.
 #[inline]
 fn finish_command(start: usize, end: usize, state: &mut ParseState, batch: &mut Batch) {
-    let (spans_start, owned_start) = (batch.spans.len(), batch.owned.len() as u32);
-    batch.spans.extend(state.spans.iter().map(|span| match span.start {
+    let (spans_start, owned_start) = (batch.store.spans.len(), batch.store.owned.len() as u32);
+    batch.store.spans.extend(state.spans.iter().map(|span| match span.start {
         OWNED => Span { start: OWNED, len: span.len + owned_start },
         offset => Span { start: offset + start as u32, len: span.len },
     }));
     let verbatim = state.owned.is_empty() && !std::mem::take(&mut state.sloppy);
-    batch.owned.append(&mut state.owned);
-    batch.commands.push(Parsed { spans_start, spans_end: batch.spans.len(), start, end, verbatim });
+    batch.store.owned.append(&mut state.owned);
+    batch.commands.push(Parsed { spans_start, spans_end: batch.store.spans.len(), start, end, verbatim });
     state.spans.clear();
     state.pos = 0;
 }
@@ -545,12 +591,12 @@ fn parse_inline(buffer: &[u8], start: usize, batch: &mut Batch) -> Result<Option
     if args.is_empty() {
         return Ok(Some(end));
     }
-    let spans_start = batch.spans.len();
+    let spans_start = batch.store.spans.len();
     for arg in args {
-        batch.spans.push(Span { start: OWNED, len: batch.owned.len() as u32 });
-        batch.owned.push(Rc::new(arg));
+        batch.store.spans.push(Span { start: OWNED, len: batch.store.owned.len() as u32 });
+        batch.store.owned.push(Rc::new(arg));
     }
-    batch.commands.push(Parsed { spans_start, spans_end: batch.spans.len(), start, end, verbatim: false });
+    batch.commands.push(Parsed { spans_start, spans_end: batch.store.spans.len(), start, end, verbatim: false });
     Ok(Some(end))
 }
 
@@ -660,15 +706,16 @@ mod tests {
             }
             rest = &rest[take..];
             let used = parse(&buffer, &mut state, LIMITS, &mut batch)?;
+            batch.hold(buffer);
             for index in 0..batch.len() {
-                commands.push(batch.argv(index, &buffer).iter().map(<[u8]>::to_vec).collect::<Vec<_>>());
-                if let Some(raw) = batch.raw(index, &buffer) {
+                commands.push(batch.argv(index).iter().map(<[u8]>::to_vec).collect::<Vec<_>>());
+                if let Some(raw) = batch.raw(index) {
                     let mut encoded = Vec::new();
-                    super::super::reply::encode_command(&mut encoded, batch.argv(index, &buffer).iter());
+                    super::super::reply::encode_command(&mut encoded, batch.argv(index).iter());
                     assert_eq!(raw, encoded);
                 }
             }
-            batch.clear();
+            buffer = batch.clear();
             buffer.drain(..used);
         }
         Ok(commands)

@@ -28,25 +28,25 @@ pub(super) fn command(known: &Known, index: usize) -> Option<usize> {
 impl Server {
     /// Looks at the commands of a batch from `from` on.
     #[inline]
-    pub(super) fn look_ahead(&self, id: ClientId, batch: &Batch, from: usize, buffer: &[u8], known: &mut Known) {
+    pub(super) fn look_ahead(&self, id: ClientId, batch: &Batch, from: usize, known: &mut Known) {
         let to = batch.len().min(from + AHEAD);
         for index in from..to {
-            let found = self.table.lookup(batch.argv(index, buffer));
+            let found = self.table.lookup(batch.argv(index));
             known[index % AHEAD] = found.map_or(NO_COMMAND, |command| command as u16);
         }
         if to - from > 1 {
             let db = self.clients.get(id).map_or(0, |client| client.session.db);
             if self.keys.db(db).len() >= FAR {
-                self.prefetch_keys(db, batch, from..to, buffer, known);
+                self.prefetch_keys(db, batch, from..to, known);
             }
-            self.prefetch_members(db, batch, from..to, buffer, known);
+            self.prefetch_members(db, batch, from..to, known);
         }
     }
 
-    fn prefetch_keys(&self, db: usize, batch: &Batch, part: std::ops::Range<usize>, buffer: &[u8], known: &Known) {
+    fn prefetch_keys(&self, db: usize, batch: &Batch, part: std::ops::Range<usize>, known: &Known) {
         let (db, mut hashes, mut count) = (self.keys.db(db), [0u64; AHEAD], 0);
         for index in part {
-            let argv = batch.argv(index, buffer);
+            let argv = batch.argv(index);
             let first_key = command(known, index).map_or(0, |command| self.table.commands[command].first_key);
             if first_key > 0 && first_key < argv.len() {
                 hashes[count] = hash(argv.at(first_key));
@@ -59,31 +59,52 @@ impl Server {
         }
     }
 
+    /// Where a command of the batch names a member that it looks for.
+    #[inline]
+    fn member_of<'a>(&self, batch: &'a Batch, index: usize, known: &Known) -> Option<(&'a [u8], &'a [u8])> {
+        let argv = batch.argv(index);
+        let member = command(known, index).map_or(0, |command| self.table.commands[command].first_member);
+        (member > 0 && member < argv.len()).then(|| (argv.at(1), argv.at(member)))
+    }
+
+    /// The big collection at a key, if there is one.
+    #[inline]
+    fn big_collection(&self, db: usize, key: &[u8]) -> Option<ValueRef<'_>> {
+        self.keys.db(db).get(key).map(|entry| entry.value()).filter(|value| value.hashed_members() >= FAR)
+    }
+
     /// Where the first command that names a member is about a big collection, the others are taken to be, too.
-    fn prefetch_members(&self, db: usize, batch: &Batch, part: std::ops::Range<usize>, buffer: &[u8], known: &Known) {
+    fn prefetch_members(&self, db: usize, batch: &Batch, mut part: std::ops::Range<usize>, known: &Known) {
+        let first = part.clone().find_map(|index| Some((index, self.member_of(batch, index, known)?)));
+        if let Some((index, (key, _))) = first
+            && let Some(value) = self.big_collection(db, key)
+        {
+            part.start = index;
+            self.prefetch_members_from(db, batch, part, known, (key, value));
+        }
+    }
+
+    #[inline(never)]
+    fn prefetch_members_from<'a>(
+        &'a self,
+        db: usize,
+        batch: &'a Batch,
+        part: std::ops::Range<usize>,
+        known: &Known,
+        first: (&'a [u8], ValueRef<'a>),
+    ) {
         let mut sought: [Option<(ValueRef<'_>, u64)>; AHEAD] = [None; AHEAD];
-        let (mut count, mut last) = (0, None);
+        let (mut count, mut last_key, mut last_value) = (0, first.0, Some(first.1));
         for index in part {
-            let argv = batch.argv(index, buffer);
-            let member = command(known, index).map_or(0, |command| self.table.commands[command].first_member);
-            if member == 0 || member >= argv.len() {
-                continue;
+            let Some((key, member)) = self.member_of(batch, index, known) else { continue };
+            if key != last_key {
+                (last_key, last_value) = (key, self.big_collection(db, key));
             }
-            let key = argv.at(1);
-            let value = match last {
-                Some((last_key, value)) if last_key == key => value,
-                _ => self.keys.db(db).get(key).map(|entry| entry.value()),
-            };
-            last = Some((key, value));
-            match value.filter(|value| value.hashed_members() >= FAR) {
-                Some(value) => {
-                    let hash = hash(argv.at(member));
-                    value.prefetch_bucket(hash);
-                    sought[count] = Some((value, hash));
-                    count += 1;
-                }
-                None if count == 0 => return,
-                None => {}
+            if let Some(value) = last_value {
+                let hash = hash(member);
+                value.prefetch_bucket(hash);
+                sought[count] = Some((value, hash));
+                count += 1;
             }
         }
         for (value, hash) in sought[..count].iter().flatten() {

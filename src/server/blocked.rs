@@ -174,9 +174,9 @@ impl Server {
 
     /// Keeps the commands of a batch from `index` on until their client's wait is over.
     #[cold]
-    pub(super) fn hold_commands(&mut self, id: ClientId, batch: &Batch, index: usize, buffer: &[u8]) {
+    pub(super) fn hold_commands(&mut self, id: ClientId, batch: &Batch, index: usize) {
         if let Some(waiting) = self.clients.get_mut(id).and_then(|client| client.waiting.as_mut()) {
-            waiting.held.extend((index..batch.len()).map(|at| OwnedArgv::copy_of(batch.argv(at, buffer))));
+            waiting.held.extend((index..batch.len()).map(|at| OwnedArgv::copy_of(batch.argv(at))));
         }
     }
 

@@ -217,8 +217,9 @@ impl Server {
         };
         let mut batch = std::mem::take(&mut self.batch);
         let parsed = request::parse(&buffer, &mut client.parse, limits, &mut batch);
-        let used = self.run_batch(id, &batch, &buffer);
-        batch.clear();
+        batch.hold(buffer);
+        let used = self.run_batch(id, &batch);
+        let buffer = batch.clear();
         self.batch = batch;
         match parsed {
             Ok(parsed) => self.keep_input(id, buffer, used.unwrap_or(parsed)),
@@ -327,20 +328,20 @@ impl Server {
     }
 
     /// Runs the commands of a batch. Returns how many bytes they took where not all could run.
-    fn run_batch(&mut self, id: ClientId, batch: &Batch, buffer: &[u8]) -> Option<usize> {
+    fn run_batch(&mut self, id: ClientId, batch: &Batch) -> Option<usize> {
         let mut known = ahead::NOTHING_KNOWN;
         for index in 0..batch.len() {
             if index % AHEAD == 0 {
-                self.look_ahead(id, batch, index, buffer, &mut known);
+                self.look_ahead(id, batch, index, &mut known);
             }
             let client = self.clients.get_mut(id)?;
             if client.closing || client.close_after_reply || self.exit_code.is_some() {
                 // What came after QUIT or SHUTDOWN is not run (the file is written), but what came before is answered.
                 self.after_commands(id);
-                return Some(buffer.len());
+                return Some(batch.buffer_len());
             }
             if client.waiting.is_some() {
-                self.hold_commands(id, batch, index, buffer);
+                self.hold_commands(id, batch, index);
                 break;
             }
             if client.reply.out.capacity() == 0 {
@@ -348,10 +349,9 @@ impl Server {
             }
             self.reply_start = client.reply.out.len();
             let from_master = client.session.from_master;
-            self.process_known(id, ahead::command(&known, index), batch.argv(index, buffer), batch.raw(index, buffer));
+            self.process_known(id, ahead::command(&known, index), batch.argv(index), batch.raw(index));
             if from_master {
-                let start = if index == 0 { 0 } else { batch.end(index - 1) };
-                self.applied_from_master(id, &buffer[start..batch.end(index)]);
+                self.applied_from_master(id, batch.bytes(index));
             }
         }
         if !batch.is_empty() {

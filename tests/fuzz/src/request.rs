@@ -39,16 +39,17 @@ fn commands(bytes: &[u8], piece: usize, limits: RequestLimits) -> (Commands, Opt
             Some((argument, _)) => argument.extend_from_slice(come),
             None => buffer.extend_from_slice(come),
         }
-        batch.clear();
         let result = parse(&buffer, &mut state, limits, &mut batch);
+        batch.hold(buffer);
         for index in 0..batch.len() {
-            let argv = batch.argv(index, &buffer);
+            let argv = batch.argv(index);
             found.push(argv.iter().map(<[u8]>::to_vec).collect::<Vec<_>>());
-            if let Some(raw) = batch.raw(index, &buffer) {
+            if let Some(raw) = batch.raw(index) {
                 assert_same_again(raw, found.last().unwrap());
             }
-            assert!(batch.end(index) <= buffer.len());
+            assert!(batch.end(index) <= batch.buffer_len());
         }
+        buffer = batch.clear();
         match result {
             Ok(taken) => drop(buffer.drain(..taken)),
             Err(error) => return (found, Some(error)),
@@ -65,6 +66,7 @@ fn assert_same_again(raw: &[u8], expected: &[Vec<u8>]) {
     let mut batch = Batch::default();
     let taken = parse(raw, &mut ParseState::default(), limits, &mut batch);
     assert_eq!((taken, batch.len()), (Ok(raw.len()), 1), "{raw:?}");
-    let argv = batch.argv(0, raw);
+    batch.hold(raw.to_vec());
+    let argv = batch.argv(0);
     assert!(argv.iter().eq(expected.iter().map(Vec::as_slice)), "{raw:?}");
 }
