@@ -8,7 +8,7 @@ use super::ctx::{Ctx, is_option};
 use super::effects::class;
 use super::error::{CommandError, c_string};
 use super::string::{read_string, string_of};
-use crate::keyspace::Keyspace;
+use crate::keyspace::{ExpirePolicy, Keyspace};
 use crate::resp::request::Argv;
 use crate::types::hyperloglog::{self, Corrupted, HyperLogLog, REGISTERS, Registers};
 use crate::types::{Str, StrRef, Value};
@@ -102,17 +102,22 @@ fn pfcount(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     Ok(())
 }
 
-/// A count that was not cached is cached, which changes the string; replicas hear of it.
+/// A count that was not cached is cached, which changes the string; replicas hear of it. A replica whose own client
+/// asks does not cache it (Redis's does): at the same offset its data are its master's.
 fn count_one(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<u64, CommandError> {
     if read_string(ctx.keys, key)?.is_none() {
         return Ok(0);
     }
+    let keeps_data = ctx.keys.expire_policy == ExpirePolicy::Hide;
     let Some(bytes) = bytes_mut(ctx.keys, key)? else { return Ok(0) };
     let hll = hyperloglog_of(StrRef::Bytes(bytes))?;
     if let Some(count) = hll.cached_count() {
         return Ok(count);
     }
     let count = hll.count()?;
+    if keeps_data {
+        return Ok(count);
+    }
     hyperloglog::set_cached_count(bytes, count);
     ctx.keys.signal_modified(key);
     ctx.keys.dirty += 1;

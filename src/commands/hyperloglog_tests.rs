@@ -2,6 +2,7 @@
 
 use super::ROWS;
 use crate::commands::testing::Bench;
+use crate::keyspace::ExpirePolicy;
 use crate::types::{Set, StrRef, Value, ValueRef};
 
 const NO_HYPERLOGLOG: &str = "-WRONGTYPE Key is not a valid HyperLogLog string value.";
@@ -113,4 +114,16 @@ fn what_only_looks_like_one_is_an_error() {
     assert_eq!(bench.line("pfadd bad x"), CORRUPTED);
     bench.keys.set_str(b"bad", b"HYLL\0\0\0\0\0\0\0\0\0\0\0\0", None);
     assert_eq!(bench.line("pfcount bad"), NO_HYPERLOGLOG);
+}
+
+#[test]
+fn a_replica_counts_and_keeps_the_bytes_of_its_master() {
+    let mut bench = Bench::new(ROWS);
+    bench.line("pfadd a x y z");
+    let before = bytes(&mut bench, "a");
+    for (policy, changes) in [(ExpirePolicy::Hide, false), (ExpirePolicy::Ignore, true)] {
+        bench.keys.expire_policy = policy;
+        assert_eq!(bench.line("pfcount a"), ":3");
+        assert_eq!(bytes(&mut bench, "a") != before, changes, "{policy:?}");
+    }
 }
