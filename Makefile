@@ -17,6 +17,7 @@ run: build
 
 peers:
 	scripts/install-peers --clients
+	scripts/install-peers --bridge
 
 test: peers
 	@if $(CARGO) nextest --version >/dev/null 2>&1; \

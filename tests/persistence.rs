@@ -391,8 +391,6 @@ fn run_to_end(kind: Kind, dir: &Path) -> (Option<i32>, String) {
 /// Samples that no build without modules or field expiries can hold, and those that are broken on purpose.
 const REFUSED: &[&str] = &[
     "future_v19",
-    "hash_lp_with_hexpire_v12",
-    "hash_with_expire_v12",
     "invalid_chksum_v8",
     "misc_with_stream",
     "module",

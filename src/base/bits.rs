@@ -125,12 +125,53 @@ pub enum Operation {
     Xor,
     /// Set where the only one is not.
     Not,
+    /// Set where the first is and no other.
+    Diff,
+    /// Set where any but the first is, and the first is not.
+    Diff1,
+    /// Set where the first is and any other.
+    AndOr,
+    /// Set where exactly one is.
+    One,
+}
+
+impl Operation {
+    /// Whether it is one of those that came with Redis 8.2.
+    pub fn is_young(self) -> bool {
+        matches!(self, Operation::Diff | Operation::Diff1 | Operation::AndOr | Operation::One)
+    }
+}
+
+/// `combine` for the young operations.
+fn combine_young(operation: Operation, sources: &[impl AsRef<[u8]>]) -> Vec<u8> {
+    let len = sources.iter().map(|source| source.as_ref().len()).max().unwrap_or(0);
+    let (mut any, mut several) = (vec![0u8; len], vec![0u8; len]);
+    let first = sources.first().map_or(&[][..], AsRef::as_ref);
+    for source in sources.iter().skip(usize::from(operation != Operation::One)) {
+        for ((any, several), byte) in any.iter_mut().zip(&mut several).zip(source.as_ref()) {
+            *several |= *any & byte;
+            *any |= byte;
+        }
+    }
+    let of_first = first.iter().copied().chain(std::iter::repeat(0));
+    let bytes = any.iter().zip(&several).zip(of_first);
+    bytes
+        .map(|((any, several), first)| match operation {
+            Operation::Diff => first & !any,
+            Operation::Diff1 => any & !first,
+            Operation::AndOr => first & any,
+            _ => any & !several,
+        })
+        .collect()
 }
 
 /// Combines strings bit by bit. Short ones count as if zeros followed; the result is as long as the longest.
 pub fn combine(operation: Operation, sources: &[impl AsRef<[u8]>]) -> Vec<u8> {
     /// The result is made in pieces that stay in the nearest cache while all sources pass over them.
     const PIECE: usize = 8 * 1024;
+    if operation.is_young() {
+        return combine_young(operation, sources);
+    }
     let len = sources.iter().map(|source| source.as_ref().len()).max().unwrap_or(0);
     let mut result = vec![0; len];
     let Some((head, others)) = sources.split_first() else { return result };
@@ -168,7 +209,7 @@ fn combine_part(operation: Operation, piece: &mut [u8], from: &[u8]) {
         }
         Operation::Or => pairs.for_each(|(byte, other)| *byte |= other),
         Operation::Xor => pairs.for_each(|(byte, other)| *byte ^= other),
-        Operation::Not => {}
+        _ => {}
     }
 }
 
@@ -249,6 +290,25 @@ mod tests {
         }
         assert_eq!(get_number(b"abc", u64::MAX, 64), 0);
         assert!(!get(b"abc", u64::MAX));
+    }
+
+    #[test]
+    fn young_operations_answer_as_redis_8_2_does() {
+        let (a, b, c) = (&b"abc"[..], &b"abd"[..], &b"xyz12"[..]);
+        for (operation, sources, expected) in [
+            (Operation::Diff, &[a, b, c][..], &b"\x00\x00\x01\x00\x00"[..]),
+            (Operation::Diff1, &[a, b, c], b"\x18\x19\x1c12"),
+            (Operation::AndOr, &[a, b, c], b"abb\x00\x00"),
+            (Operation::One, &[a, b, c], b"\x18\x19\x1d12"),
+            (Operation::Diff, &[c, a], b"\x18\x19\x1812"),
+            (Operation::Diff1, &[c, a], b"\x01\x02\x01\x00\x00"),
+            (Operation::AndOr, &[c, a], b"``b\x00\x00"),
+            (Operation::One, &[c, a, a], b"\x18\x19\x1812"),
+            (Operation::One, &[a], b"abc"),
+            (Operation::One, &[b"", b""], b""),
+        ] {
+            assert_eq!(combine(operation, sources), expected, "{operation:?}");
+        }
     }
 
     #[test]

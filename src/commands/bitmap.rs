@@ -179,17 +179,26 @@ fn source<'k>(keys: &'k Keyspace, key: &[u8]) -> Cow<'k, [u8]> {
     }
 }
 
-/// BITOP AND|OR|XOR|NOT destination key ...
+/// BITOP AND|OR|XOR|NOT|DIFF|DIFF1|ANDOR|ONE destination key ...; the latter four, of Redis 8.2, travel as what they
+/// came to.
 fn bitop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let operation = match argv.at(1) {
         word if is_option(word, "AND") => Operation::And,
         word if is_option(word, "OR") => Operation::Or,
         word if is_option(word, "XOR") => Operation::Xor,
         word if is_option(word, "NOT") => Operation::Not,
+        word if is_option(word, "DIFF") => Operation::Diff,
+        word if is_option(word, "DIFF1") => Operation::Diff1,
+        word if is_option(word, "ANDOR") => Operation::AndOr,
+        word if is_option(word, "ONE") => Operation::One,
         _ => return Err(error::SYNTAX),
     };
     if operation == Operation::Not && argv.len() != 4 {
         return Err(CommandError::new("ERR BITOP NOT must be called with a single source key."));
+    }
+    if matches!(operation, Operation::Diff | Operation::Diff1 | Operation::AndOr) && argv.len() < 5 {
+        let name = String::from_utf8_lossy(argv.at(1)).to_uppercase();
+        return Err(CommandError::new(format!("ERR BITOP {name} must be called with at least two source keys.")));
     }
     let mut present = Vec::with_capacity(argv.len() - 3);
     for key in argv.from(3).iter() {
@@ -201,11 +210,18 @@ fn bitop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let result = bits::combine(operation, &sources);
     drop(sources);
     let (key, len) = (argv.at(2), result.len());
+    let is_young = operation.is_young();
+    if is_young && len > 0 {
+        ctx.effects.propagate_as(&[b"SET", key, &result]);
+    }
     if len > 0 {
         ctx.keys.insert(key, Value::Str(Str::Bytes { bytes: Rc::new(result), raw: true }), None);
         ctx.changed(class::STRING, "set", key);
     } else if ctx.keys.delete(key) {
         ctx.changed(class::GENERIC, "del", key);
+        if is_young {
+            ctx.effects.propagate_as(&[b"DEL", key]);
+        }
     }
     ctx.reply.len(len);
     Ok(())

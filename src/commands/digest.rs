@@ -7,7 +7,8 @@
 //! ```text
 //! value   = mix type (0 string, 1 list, 2 set, 3 zset, 4 hash, 6 stream), then
 //!           string: mix it          list: mix each element     set: add each member
-//!           hash: add (mix field, mix value) for each          zset: add (mix member, mix score) for each
+//!           hash: add (mix field, mix value, and with a time of its own: add "!!hexpire!!") for each
+//!           zset: add (mix member, mix score) for each
 //!           stream: mix the ID of each entry (as ms.seq), each field and each value
 //!           and with an expiry: add "!!expire!!"
 //! key     = mix name, then as value
@@ -55,7 +56,7 @@ fn mix_value(digest: &mut Digest, entry: &Entry) {
         ValueRef::List(_) => 1,
         ValueRef::Set(_) => 2,
         ValueRef::ZSet(_) => 3,
-        ValueRef::Hash(_) => 4,
+        ValueRef::Hash(_) | ValueRef::Fading(_) => 4,
         ValueRef::Stream(_) => 6,
     };
     mix(digest, &type_number.to_be_bytes());
@@ -64,6 +65,15 @@ fn mix_value(digest: &mut Digest, entry: &Entry) {
         ValueRef::List(list) => list.iter().for_each(|element| mix_element(digest, element)),
         ValueRef::Set(set) => set.iter().for_each(|member| add(digest, member.as_bytes(&mut [0; 20]))),
         ValueRef::Hash(hash) => hash.iter().for_each(|(field, value)| add(digest, &pair(field, value))),
+        ValueRef::Fading(fading) => {
+            for (field, value, time) in fading.iter() {
+                let mut of_field = pair(field, value);
+                if time.is_some() {
+                    add(&mut of_field, b"!!hexpire!!");
+                }
+                add(digest, &of_field);
+            }
+        }
         ValueRef::ZSet(zset) => {
             let mut text = Vec::new();
             for (member, score) in zset.iter() {

@@ -14,7 +14,7 @@ use crate::resp::request::Argv;
 
 /// When an expiry may be set, from NX, XX, GT and LT.
 #[derive(Default)]
-struct Condition {
+pub(super) struct Condition {
     none_yet: bool,
     one_already: bool,
     later: bool,
@@ -22,6 +22,18 @@ struct Condition {
 }
 
 impl Condition {
+    /// The condition that one word is, if it is one.
+    pub(super) fn of_word(word: &[u8]) -> Option<Condition> {
+        let none = Condition::default();
+        Some(match word {
+            _ if is_option(word, "NX") => Condition { none_yet: true, ..none },
+            _ if is_option(word, "XX") => Condition { one_already: true, ..none },
+            _ if is_option(word, "GT") => Condition { later: true, ..none },
+            _ if is_option(word, "LT") => Condition { earlier: true, ..none },
+            _ => return None,
+        })
+    }
+
     fn parse(argv: Argv<'_>) -> Result<Condition, CommandError> {
         let mut condition = Condition::default();
         for word in argv.from(3).iter() {
@@ -44,7 +56,7 @@ impl Condition {
     }
 
     /// Whether `new` may take the place of `old`. No expiry is later than any other.
-    fn allows(&self, old: Option<i64>, new: i64) -> bool {
+    pub(super) fn allows(&self, old: Option<i64>, new: i64) -> bool {
         !(self.none_yet && old.is_some()
             || self.one_already && old.is_none()
             || self.later && old.is_none_or(|old| new <= old)

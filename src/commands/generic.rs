@@ -112,6 +112,7 @@ fn clone_value(entry: &Entry) -> Value {
         ValueRef::List(list) => Value::List(list.clone()),
         ValueRef::Set(set) => Value::Set(set.clone()),
         ValueRef::Hash(hash) => Value::Hash(hash.clone()),
+        ValueRef::Fading(fading) => Value::Fading(Box::new(fading.clone())),
         ValueRef::ZSet(zset) => Value::ZSet(zset.clone()),
         ValueRef::Stream(stream) => Value::Stream(stream.clone()),
     }

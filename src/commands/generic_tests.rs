@@ -2,7 +2,7 @@
 
 use super::ROWS;
 use crate::commands::testing::Bench;
-use crate::keyspace::ExpirePolicy;
+use crate::keyspace::{ExpirePolicy, Expired};
 
 fn bench(keys: &[&str]) -> Bench {
     let mut bench = Bench::of_changes(ROWS);
@@ -158,7 +158,7 @@ fn expired_keys_are_not_listed() {
     bench.keys.expire_policy = ExpirePolicy::Delete;
     assert!(bench.line("scan 0 count 100").starts_with("*2 $1 0 *3 "));
     check(&mut bench, "dbsize", ":3", 0, &[]);
-    assert_eq!(bench.keys.expired, [(0, b"old".to_vec())], "its deletion travels");
+    assert_eq!(bench.keys.expired, [Expired { db: 0, key: b"old".to_vec(), fields: vec![] }], "its deletion travels");
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub fn all_rows() -> &'static [&'static [Row<DataFn>]] {
         generic::ROWS,
         geo::ROWS,
         hash::ROWS,
+        hash::FIELDS_ROWS,
         hyperloglog::ROWS,
         list::ROWS,
         object::ROWS,

@@ -115,6 +115,7 @@ fn look_up(keys: &mut Keyspace, pattern: &[u8], element: &[u8]) -> Option<Vec<u8
     match (keys.read(&key)?.value(), field) {
         (ValueRef::Str(string), None) => Some(string.element().to_vec()),
         (ValueRef::Hash(hash), Some(field)) => Some(hash.get(field)?.to_vec()),
+        (ValueRef::Fading(fading), Some(field)) => Some(fading.shown().get(field)?.to_vec()),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@
 //! Ancestor: `t_stream.c`.
 
 mod claim;
+mod delete;
 mod group;
 mod ids;
 mod info;
@@ -97,15 +98,17 @@ fn xadd(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
         }
         AppendError::TooLarge => CommandError::new("ERR Elements are too large to be stored"),
     })?;
-    let trimmed = args.trim(stream);
+    let trimmed = args.trim(stream, ctx.caller.from_master);
     let threshold = args.exact(stream);
     reply_id(ctx.reply, id);
     ctx.changed(class::STREAM, "xadd", key);
     ctx.keys.signal_ready(key);
-    if trimmed > 0 {
+    if trimmed.count > 0 {
         ctx.event(class::STREAM, "xtrim", key);
     }
-    if threshold.is_some() || !matches!(args.id, NewId::Exact(_)) {
+    if args.refs.is_some() {
+        args.propagate_xadd(ctx, argv, id, &trimmed, threshold.as_deref());
+    } else if threshold.is_some() || !matches!(args.id, NewId::Exact(_)) {
         let text = id.text();
         let mut words: Vec<&[u8]> = argv.iter().collect();
         words[args.end] = text.bytes();
@@ -122,17 +125,19 @@ fn xtrim(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
         ctx.reply.int(0);
         return Ok(());
     };
-    let trimmed = args.trim(stream);
+    let trimmed = args.trim(stream, ctx.caller.from_master);
     let threshold = args.exact(stream);
-    if trimmed > 0 {
-        ctx.changed_times(trimmed as usize, class::STREAM, "xtrim", key);
-        if threshold.is_some() {
+    if trimmed.count > 0 {
+        ctx.changed_times(trimmed.count as usize, class::STREAM, "xtrim", key);
+        if args.refs.is_some() {
+            args.propagate_xtrim(ctx, argv, &trimmed, threshold.as_deref());
+        } else if threshold.is_some() {
             let mut words: Vec<&[u8]> = argv.iter().collect();
             args.rewrite(&mut words, threshold.as_deref());
             ctx.effects.propagate_as(&words);
         }
     }
-    ctx.reply.int(trimmed as i64);
+    ctx.reply.int(trimmed.count as i64);
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! memory but the entry's own, and options are looked at only where there are any. A long argument becomes the value
 //! without a copy. Commands on bits and HyperLogLogs work on strings, too, and stand in files of their own.
 
+mod conditional;
 mod lcs;
 mod rows;
 #[cfg(test)]
@@ -68,7 +69,7 @@ fn reply_value(ctx: &mut Ctx<'_>, key: &[u8]) -> Done {
 #[inline]
 fn store(ctx: &mut Ctx<'_>, key: &[u8], argv: Argv<'_>, value: usize, expire_ms: Option<UnixMs>) {
     // A key whose time has come expires before it is overwritten, and a new one is told of. Mostly neither can be.
-    let is_new = (ctx.keys.current().volatile() != 0 || ctx.keys.events.wants(class::NEW)) && !ctx.keys.exists(key);
+    let is_new = (ctx.keys.current().is_timed() || ctx.keys.events.wants(class::NEW)) && !ctx.keys.exists(key);
     if is_new && argv.shared(value).is_none() {
         ctx.event(class::NEW, "new", key);
     }
@@ -138,6 +139,8 @@ fn substr(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
 struct Options {
     /// XX or NX.
     must_exist: Option<bool>,
+    /// IFEQ: which argument the value must equal.
+    if_equal: Option<usize>,
     get: bool,
     keep_ttl: bool,
     persist: bool,
@@ -156,6 +159,14 @@ impl Options {
                 if index == argv.len() {
                     return Err(error::SYNTAX);
                 }
+            } else if is_set
+                && is_option(arg, "IFEQ")
+                && options.must_exist.is_none()
+                && options.if_equal.is_none()
+                && index + 1 < argv.len()
+            {
+                index += 1;
+                options.if_equal = Some(index);
             } else if is_set {
                 options.take_set_flag(arg)?;
             } else if is_option(arg, "PERSIST") && options.expiry.is_none() {
@@ -178,9 +189,9 @@ impl Options {
     }
 
     fn take_set_flag(&mut self, arg: &[u8]) -> Done {
-        if is_option(arg, "NX") && self.must_exist != Some(true) {
+        if is_option(arg, "NX") && self.must_exist != Some(true) && self.if_equal.is_none() {
             self.must_exist = Some(false);
-        } else if is_option(arg, "XX") && self.must_exist != Some(false) {
+        } else if is_option(arg, "XX") && self.must_exist != Some(false) && self.if_equal.is_none() {
             self.must_exist = Some(true);
         } else if is_option(arg, "GET") {
             self.get = true;
@@ -222,7 +233,11 @@ fn set_with_options(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     if options.get {
         reply_value(ctx, key)?;
     }
-    if options.must_exist.is_some_and(|must_exist| ctx.keys.exists(key) != must_exist) {
+    let differs = match options.if_equal {
+        Some(at) => !conditional::holds(ctx, key, argv.at(at))?,
+        None => options.must_exist.is_some_and(|must_exist| ctx.keys.exists(key) != must_exist),
+    };
+    if differs {
         if !options.get {
             ctx.reply.null();
         }
@@ -236,9 +251,12 @@ fn set_with_options(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
             ctx.changed(class::STRING, "set", key);
         }
     }
+    if options.if_equal.is_some() && deadline.is_none() {
+        conditional::propagate_set(ctx, key, argv.at(2), options.keep_ttl, None);
+    }
     if !options.get {
         ctx.reply.ok();
-    } else if deadline.is_none() {
+    } else if deadline.is_none() && options.if_equal.is_none() {
         // Replicas need not look for the old value.
         let args: Vec<&[u8]> =
             argv.iter().enumerate().filter(|&(i, arg)| i < 3 || !is_option(arg, "GET")).map(|(_, arg)| arg).collect();

@@ -124,6 +124,7 @@ impl Bench {
             Some(ValueRef::List(list)) => list.encoding(),
             Some(ValueRef::Set(set)) => set.encoding(),
             Some(ValueRef::Hash(hash)) => hash.encoding(),
+            Some(ValueRef::Fading(fading)) => fading.encoding(),
             Some(ValueRef::ZSet(zset)) => zset.encoding(),
             _ => "none",
         }

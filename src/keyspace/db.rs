@@ -4,13 +4,18 @@ use crate::base::hash::hash;
 use crate::base::rng::Rng;
 use crate::types::entry::Entry;
 use crate::types::table::{Table, TableEntry};
+use std::collections::BTreeSet;
 
 /// One database. A key that expires carries a mark in the table, which must be set exactly when the entry has an
 /// expiry; so all changes of an expiry go through here.
 #[derive(Default)]
 pub struct Db {
     table: Table<Entry>,
-    volatile: usize,
+    /// Keys with an expiry, and notes of hashes with fields that expire.
+    timed: usize,
+    /// When to look after which hash with fields that expire: each such hash has one note, for no later than when the
+    /// first field expires. A note may outlive its hash.
+    noted: BTreeSet<(i64, Box<[u8]>)>,
     /// The average time that volatile keys have left, in milliseconds, as far as the active expiry has seen.
     pub avg_ttl_ms: i64,
 }
@@ -30,7 +35,13 @@ impl Db {
     /// How many keys have an expiry.
     #[inline]
     pub fn volatile(&self) -> usize {
-        self.volatile
+        self.timed - self.noted.len()
+    }
+
+    /// Whether anything in here expires, be it a key or a field.
+    #[inline]
+    pub fn is_timed(&self) -> bool {
+        self.timed != 0
     }
 
     /// Bytes of the key table without the entries.
@@ -81,13 +92,32 @@ impl Db {
     #[inline]
     pub fn insert_hashed(&mut self, hash: u64, entry: Entry) -> Option<Entry> {
         let expires = entry.expire_ms().is_some();
+        if entry.is_fading() {
+            return self.insert_fading(hash, entry);
+        }
+        self.insert_plain(hash, entry, expires)
+    }
+
+    #[cold]
+    fn insert_fading(&mut self, hash: u64, entry: Entry) -> Option<Entry> {
+        let (key, expires) = (entry.key().to_vec(), entry.expire_ms().is_some());
+        let old = self.insert_plain(hash, entry, expires);
+        self.note_fields(&key);
+        old
+    }
+
+    #[inline]
+    fn insert_plain(&mut self, hash: u64, entry: Entry, expires: bool) -> Option<Entry> {
         if let Some(held) = self.table.get_mut_hashed(hash, entry.key()) {
             let expired_before = held.expire_ms().is_some();
-            let old = std::mem::replace(held, entry);
+            let mut old = std::mem::replace(held, entry);
+            if old.is_fading() {
+                self.forget_fields(&mut old);
+            }
             self.note_expiry(hash, old.key(), expired_before, expires);
             return Some(old);
         }
-        self.volatile += usize::from(expires);
+        self.timed += usize::from(expires);
         self.table.insert_new(hash, entry, expires);
         None
     }
@@ -103,7 +133,7 @@ impl Db {
         }
         let mut entry = Entry::with_str(key, value, expire_ms);
         entry.set_access(access);
-        self.volatile += usize::from(expire_ms.is_some());
+        self.timed += usize::from(expire_ms.is_some());
         self.table.insert_new(hash, entry, expire_ms.is_some());
     }
 
@@ -111,15 +141,58 @@ impl Db {
     fn note_expiry(&mut self, hash: u64, key: &[u8], before: bool, after: bool) {
         if before != after {
             self.table.set_mark(hash, key, after);
-            self.volatile = if after { self.volatile + 1 } else { self.volatile - 1 };
+            self.timed = if after { self.timed + 1 } else { self.timed - 1 };
         }
     }
 
     /// Takes a key out.
     pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
-        let entry = self.table.remove(key)?;
-        self.volatile -= usize::from(entry.expire_ms().is_some());
+        let mut entry = self.table.remove(key)?;
+        if entry.is_timed() {
+            self.timed -= usize::from(entry.expire_ms().is_some());
+            self.forget_fields(&mut entry);
+        }
         Some(entry)
+    }
+
+    /// Takes back the note of a hash that is no longer here.
+    fn forget_fields(&mut self, entry: &mut Entry) {
+        let noted_ms = entry.fading_mut().and_then(|fading| fading.noted_ms.take());
+        if let Some(noted_ms) = noted_ms {
+            self.timed -= usize::from(self.noted.remove(&(noted_ms, entry.key().into())));
+        }
+    }
+
+    /// Sees to it that somebody looks after the fields of a hash when the first of them expires. To be called whenever
+    /// that may be earlier than it was.
+    pub fn note_fields(&mut self, key: &[u8]) {
+        let Some(fading) = self.table.get_mut(key).and_then(Entry::fading_mut) else { return };
+        let (before, due) = (fading.noted_ms, fading.first_time());
+        let Some(due) = due.filter(|due| before.is_none_or(|before| *due < before)) else { return };
+        fading.noted_ms = Some(due);
+        if let Some(before) = before {
+            self.timed -= usize::from(self.noted.remove(&(before, key.into())));
+        }
+        self.timed += usize::from(self.noted.insert((due, key.into())));
+    }
+
+    /// The key of a hash to look after at `now`, whose note is gone then.
+    pub fn take_note(&mut self, now: i64) -> Option<Box<[u8]>> {
+        if self.noted.first()?.0 > now {
+            return None;
+        }
+        let (at, key) = self.noted.pop_first()?;
+        self.timed -= 1;
+        let fading = self.table.get_mut(&key).and_then(Entry::fading_mut);
+        if let Some(fading) = fading.filter(|fading| fading.noted_ms == Some(at)) {
+            fading.noted_ms = None;
+        }
+        Some(key)
+    }
+
+    /// How many hashes with fields that expire are noted.
+    pub fn noted_fields(&self) -> usize {
+        self.noted.len()
     }
 
     /// Sets or clears an expiry; returns whether the key is there.

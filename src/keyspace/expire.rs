@@ -16,6 +16,8 @@ pub(super) struct Cursor {
 
 /// Buckets looked at between two looks at the clock.
 const STEP_BUCKETS: usize = 64;
+/// Fields of one hash deleted between two looks at the clock.
+const STEP_FIELDS: usize = 512;
 /// A cycle goes on while at least one in so many of the volatile keys it sees is expired.
 const STALE_ONE_IN: usize = 10;
 /// Buckets that a cycle looks at where it finds little.
@@ -24,6 +26,7 @@ const CALM_BUCKETS: usize = 4096;
 impl Keyspace {
     /// Deletes keys whose time has come, for at most `budget_us` microseconds. What was deleted stands in `expired`.
     pub fn active_expire_cycle(&mut self, clock: &Clock, budget_us: u64) {
+        self.active_expire_fields(clock, budget_us);
         if self.expire_policy != ExpirePolicy::Delete || self.dbs().iter().all(|db| db.volatile() == 0) {
             self.stats.expired_stale = 0.0;
             return;
@@ -45,6 +48,24 @@ impl Keyspace {
         }
         let ratio = if seen > 0 { stale as f64 / seen as f64 } else { 0.0 };
         self.stats.expired_stale = ratio * 0.05 + self.stats.expired_stale * 0.95;
+    }
+
+    /// Deletes fields of hashes whose time has come; their hashes are noted in the order of time.
+    fn active_expire_fields(&mut self, clock: &Clock, budget_us: u64) {
+        if self.expire_policy != ExpirePolicy::Delete || self.dbs().iter().all(|db| db.noted_fields() == 0) {
+            return;
+        }
+        let start = clock.monotonic_us();
+        for db in 0..self.database_count() {
+            let now = self.now;
+            while let Some(key) = self.db_mut(db).take_note(now) {
+                self.expire_fields(db, &key, STEP_FIELDS);
+                self.db_mut(db).note_fields(&key);
+                if clock.monotonic_us().saturating_sub(start) > budget_us {
+                    return;
+                }
+            }
+        }
     }
 
     /// Walks over some buckets of one database; returns volatile keys seen, those expired, and buckets walked over.

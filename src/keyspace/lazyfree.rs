@@ -35,6 +35,7 @@ pub fn is_big(value: ValueRef<'_>) -> bool {
         ValueRef::List(list) => list.node_count(),
         ValueRef::Set(set) if set.encoding() == "hashtable" => set.len(),
         ValueRef::Hash(hash) if hash.encoding() == "hashtable" => hash.len(),
+        ValueRef::Fading(fading) if fading.encoding() == "hashtable" => fading.len(),
         ValueRef::ZSet(zset) if zset.encoding() == "skiplist" => zset.len(),
         ValueRef::Stream(stream) => stream.parts(),
         _ => 1,

@@ -22,7 +22,7 @@ use crate::base::hash::hash;
 use crate::base::rng::Rng;
 use crate::types::entry::{Entry, ValueMut};
 use crate::types::table::TableEntry;
-use crate::types::{CollectionLimits, Hash, List, Set, Str, Stream, Value, ValueRef, ZSet};
+use crate::types::{CollectionLimits, Fading, Hash, List, Set, Str, Stream, Value, ValueRef, ZSet};
 use access::{AccessRule, CLOCK_MASK};
 use lazyfree::{LazyFree, Retired};
 use std::collections::HashMap;
@@ -51,6 +51,8 @@ pub struct KeyspaceStats {
     pub misses: u64,
     /// Keys that expired.
     pub expired: u64,
+    /// Fields of hashes that expired.
+    pub expired_fields: u64,
     /// Keys that went for want of memory.
     pub evicted: u64,
     /// Active expiry cycles that ran out of time.
@@ -71,6 +73,17 @@ pub enum Modified {
     All,
 }
 
+/// What was deleted because its time had come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// The database.
+    pub db: usize,
+    /// The key.
+    pub key: Vec<u8>,
+    /// The fields of the key's hash that were deleted; none: the key itself.
+    pub fields: Vec<Vec<u8>>,
+}
+
 /// All databases.
 pub struct Keyspace {
     dbs: Vec<Db>,
@@ -81,8 +94,10 @@ pub struct Keyspace {
     pub expire_policy: ExpirePolicy,
     /// Changes since the start; what a command adds tells that it changed something.
     pub dirty: u64,
-    /// Keys that were deleted because their time had come, with their database, not propagated yet.
-    pub expired: Vec<(usize, Vec<u8>)>,
+    /// Keys and fields that were deleted because their time had come, not propagated yet.
+    pub expired: Vec<Expired>,
+    /// Hashes some of whose fields were set aside, with their database.
+    aside: Vec<(usize, Vec<u8>)>,
     /// Watchers of keys that changed since this was last emptied.
     pub touched_watchers: Vec<WatcherId>,
     watched: HashMap<(usize, Vec<u8>), Vec<WatcherId>>,
@@ -127,6 +142,7 @@ impl Keyspace {
             expire_policy: ExpirePolicy::Delete,
             dirty: 0,
             expired: Vec::new(),
+            aside: Vec::new(),
             touched_watchers: Vec::new(),
             watched: HashMap::new(),
             waits: Waits::new(databases.max(1)),
@@ -212,11 +228,12 @@ impl Keyspace {
     /// Deletes the key if its time has come and this server decides that. Returns whether the key is to be treated as
     /// not there.
     fn expire_if_needed(&mut self, hash: u64, key: &[u8]) -> bool {
-        if self.current().volatile() == 0 || self.expire_policy == ExpirePolicy::Ignore {
+        if !self.current().is_timed() || self.expire_policy == ExpirePolicy::Ignore {
             return false;
         }
-        if !self.current().get_hashed(hash, key).is_some_and(|entry| self.is_due(entry)) {
-            return false;
+        let Some(entry) = self.current().get_hashed(hash, key).filter(|entry| entry.is_timed()) else { return false };
+        if !self.is_due(entry) {
+            return entry.is_fading() && self.expire_fields(self.selected, key, usize::MAX);
         }
         if self.expire_policy == ExpirePolicy::Delete {
             self.delete_expired(self.selected, key);
@@ -232,7 +249,45 @@ impl Keyspace {
                 self.tell_of_change(db, key);
             }
             self.has_news |= self.events.note(class::EXPIRED, "expired", key, db);
-            self.expired.push((db, key.to_vec()));
+            self.expired.push(Expired { db, key: key.to_vec(), fields: Vec::new() });
+        }
+    }
+
+    /// Deletes or hides up to `most` fields of a hash whose time has come; true if no others are left.
+    #[cold]
+    fn expire_fields(&mut self, db: usize, key: &[u8], most: usize) -> bool {
+        let Some(fading) = self.dbs[db].get_mut(key).and_then(Entry::fading_mut) else { return false };
+        if self.expire_policy == ExpirePolicy::Hide {
+            if fading.set_aside(self.now) {
+                self.aside.push((db, key.to_vec()));
+            }
+            return fading.shown().is_empty();
+        }
+        if fading.first_time().is_none_or(|at| at > self.now) {
+            return false;
+        }
+        let fields = fading.take_due(self.now, most, &self.limits);
+        let emptied = fading.is_empty();
+        if self.is_heeded {
+            self.tell_of_change(db, key);
+        }
+        self.stats.expired_fields += fields.len() as u64;
+        self.has_news |= self.events.note(class::HASH, "hexpired", key, db);
+        self.expired.push(Expired { db, key: key.to_vec(), fields });
+        if emptied {
+            self.dbs[db].remove(key);
+            self.has_news |= self.events.note(class::GENERIC, "del", key, db);
+        }
+        emptied
+    }
+
+    /// Shows all fields again that are only hidden, for those whom time does not concern.
+    pub fn bring_back_fields(&mut self) {
+        for (db, key) in std::mem::take(&mut self.aside) {
+            let entry = self.dbs.get_mut(db).and_then(|db| db.get_mut(&key));
+            if let Some(fading) = entry.and_then(Entry::fading_mut) {
+                fading.bring_back(&self.limits);
+            }
         }
     }
 
@@ -599,13 +654,14 @@ impl Keyspace {
 
 /// The typed doors: `x` to read, `x_mut` to change what is there, `x_or_new` to change or begin one.
 macro_rules! typed_access {
-    ($kind:ident, $read:ident, $write:ident, $create:ident) => {
+    ($kind:ident, $read:ident, $write:ident, $create:ident $(, $also:pat => $value:expr)?) => {
         impl Keyspace {
             /// The value to read, counted as a hit or a miss; an error if it is of another type.
             pub fn $read(&mut self, key: &[u8]) -> Result<Option<&$kind>, WrongType> {
                 match self.read(key).map(Entry::value) {
                     None => Ok(None),
                     Some(ValueRef::$kind(value)) => Ok(Some(value)),
+                    $(Some($also) => Ok(Some($value)),)?
                     Some(_) => Err(WrongType),
                 }
             }
@@ -646,17 +702,42 @@ macro_rules! typed_access {
 
 typed_access!(List, list, list_mut, list_or_new);
 typed_access!(Set, set, set_mut, set_or_new);
-typed_access!(Hash, hash, hash_mut, hash_or_new);
+typed_access!(Hash, hash, hash_mut, hash_or_new, ValueRef::Fading(fading) => fading.shown());
 typed_access!(ZSet, zset, zset_mut, zset_or_new);
 typed_access!(Stream, stream, stream_mut, stream_or_new);
 
 impl Keyspace {
+    /// The hash at a key to change, where it has fields that expire; `hash_mut` and `hash_or_new` call that a wrong type.
+    /// The key must have been asked for by one of these before. Whoever changes times must call `note_fields`.
+    pub fn fading_mut(&mut self, key: &[u8]) -> Option<(&mut Fading, &CollectionLimits)> {
+        let fading = self.dbs[self.selected].get_mut(key)?.fading_mut()?;
+        if self.expire_policy == ExpirePolicy::Hide {
+            fading.drop_aside();
+        }
+        Some((fading, &self.limits))
+    }
+
+    /// Lets the fields of a hash expire from now on: `fading_mut` finds it.
+    pub fn let_fields_expire(&mut self, key: &[u8]) {
+        let Some(entry) = self.dbs[self.selected].get_mut(key) else { return };
+        if let ValueMut::Hash(hash) = entry.value_mut() {
+            let hash = std::mem::take(hash);
+            entry.set_value(Value::Fading(Box::new(Fading::new(hash))));
+        }
+    }
+
+    /// Sees to it that the fields of a hash whose times have changed are looked after.
+    pub fn note_fields(&mut self, key: &[u8]) {
+        self.dbs[self.selected].note_fields(key);
+    }
+
     /// Takes the key out if its collection has become empty; returns whether it did.
     pub fn delete_if_empty(&mut self, key: &[u8]) -> bool {
         let empty = match self.current().get(key).map(Entry::value) {
             Some(ValueRef::List(list)) => list.is_empty(),
             Some(ValueRef::Set(set)) => set.is_empty(),
             Some(ValueRef::Hash(hash)) => hash.is_empty(),
+            Some(ValueRef::Fading(fading)) => fading.is_empty(),
             Some(ValueRef::ZSet(zset)) => zset.is_empty(),
             _ => false,
         };

@@ -13,7 +13,7 @@ use crate::keyspace::Keyspace;
 use crate::types::entry::Entry;
 use crate::types::table::TableEntry;
 
-use super::rdb::{KeyMeta, SaveOptions, Saver};
+use super::rdb::{KeyMeta, SaveOptions, Saver, Target};
 
 /// After so many bytes a file is forced to disk, so that the end does not wait for all of it.
 const SYNC_STEP: usize = 4 << 20;
@@ -37,6 +37,8 @@ pub struct SnapshotOptions {
     pub functions: Vec<Vec<u8>>,
     /// There are no keys in it.
     pub without_keys: bool,
+    /// Who is to read it; otherwise it is written for the oldest that can hold all.
+    pub target: Option<Target>,
 }
 
 impl Default for SnapshotOptions {
@@ -50,6 +52,7 @@ impl Default for SnapshotOptions {
             aux: Vec::new(),
             functions: Vec::new(),
             without_keys: false,
+            target: None,
         }
     }
 }
@@ -106,10 +109,20 @@ pub fn standard_aux(replication: Option<ReplicationPoint<'_>>, now: i64, used_me
     aux
 }
 
+/// The oldest reader that can hold all that is there.
+fn lowest_target(keys: &Keyspace) -> Target {
+    match keys.dbs().iter().any(|db| db.noted_fields() > 0) {
+        true => Target::WITH_FIELD_EXPIRY,
+        false => Target::OLDEST,
+    }
+}
+
 /// Writes all keys, expired ones too: whoever reads them decides.
 pub fn write_snapshot(keys: &Keyspace, out: impl Write, options: &SnapshotOptions) -> io::Result<SnapshotSummary> {
     let mut out = Counted { out, bytes: 0 };
-    let mut saver = Saver::new(&mut out, SaveOptions { compress: options.compress, checksum: options.checksum });
+    let target = options.target.unwrap_or_else(|| lowest_target(keys));
+    let mut saver =
+        Saver::new(&mut out, SaveOptions { compress: options.compress, checksum: options.checksum, target });
     let aux: Vec<(&[u8], &[u8])> = options.aux.iter().map(|(name, value)| (&name[..], &value[..])).collect();
     saver.header(&aux)?;
     for code in &options.functions {

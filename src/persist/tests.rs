@@ -15,7 +15,7 @@ use crate::base::rng::Rng;
 use crate::keyspace::{Db, Keyspace};
 use crate::types::stream::NewId;
 use crate::types::table::TableEntry;
-use crate::types::{CollectionLimits, Value, ValueRef};
+use crate::types::{CollectionLimits, FieldTime, Value, ValueRef};
 
 /// A directory of one test's own.
 struct Folder(PathBuf);
@@ -53,13 +53,14 @@ fn data_set(seed: u64, keys: usize) -> Keyspace {
         let expire_ms = (rng.below(3) == 0).then(|| rng.below(1 << 42) as i64);
         let size = rng.index(40).max(1) * [1, 20][rng.index(2)];
         let texts: Vec<Vec<u8>> = (0..size).map(|i| format!("{i}{}", "x".repeat(rng.index(90))).into_bytes()).collect();
-        let mut value = match rng.below(8) {
+        let mut value = match rng.below(9) {
             0 => return_str(&mut keyspace, &key, &texts.concat(), expire_ms),
             1 => return_str(&mut keyspace, &key, rng.next_u64().to_string().as_bytes(), expire_ms),
             2 => return_str(&mut keyspace, &key, &texts[0], expire_ms),
             3 => Some(Value::List(Default::default())),
             4 => Some(Value::Set(Default::default())),
             5 => Some(Value::Hash(Default::default())),
+            8 => Some(Value::Fading(Default::default())),
             6 => Some(Value::Stream(Default::default())),
             _ => Some(Value::ZSet(Default::default())),
         };
@@ -68,6 +69,10 @@ fn data_set(seed: u64, keys: usize) -> Keyspace {
                 Some(Value::List(list)) => list.push_back(text, &limits),
                 Some(Value::Set(set)) => assert!(set.add(text, &limits)),
                 Some(Value::Hash(hash)) => assert!(hash.set(text, b"value", &limits)),
+                Some(Value::Fading(fading)) => {
+                    let time = FieldTime::Set((rng.below(2) == 0).then(|| 1 + rng.below(1 << 42) as i64));
+                    assert!(fading.set(text, b"value", time, &limits));
+                }
                 Some(Value::ZSet(zset)) => assert!(zset.insert(text, rng.below(9) as f64 / 4.0, &limits).is_none()),
                 Some(Value::Stream(stream)) => {
                     let field = [(&b"field"[..], &text[..])];
@@ -95,20 +100,37 @@ type Told = (&'static str, &'static str, Vec<Vec<u8>>, Option<i64>);
 fn told(db: &Db) -> BTreeMap<Vec<u8>, Told> {
     let tell = |entry: &crate::types::entry::Entry| {
         let value = entry.value();
+        // Where no field expires after all, the file does not tell it from another hash.
+        let encoding = match value {
+            ValueRef::Fading(fading) if !fading.expires() && fading.encoding() == "listpackex" => "listpack",
+            _ => entry.encoding(),
+        };
         let mut texts: Vec<Vec<u8>> = match value {
             ValueRef::Str(string) => vec![string.element().to_vec()],
             ValueRef::List(list) => list.iter().map(|element| element.to_vec()).collect(),
             ValueRef::Set(set) => set.iter().map(|member| member.to_vec()).collect(),
             ValueRef::Hash(hash) => hash.iter().map(|(f, v)| [f.to_vec(), v.to_vec()].join(&b'=')).collect(),
+            ValueRef::Fading(fading) => fading
+                .iter()
+                .map(|(f, v, time)| {
+                    [
+                        &f.to_vec()[..],
+                        b"=",
+                        &v.to_vec(),
+                        time.map(|time| format!(" {time}")).unwrap_or_default().as_bytes(),
+                    ]
+                    .concat()
+                })
+                .collect(),
             ValueRef::ZSet(zset) => {
                 zset.iter().map(|(m, score)| [&m.to_vec()[..], &score.to_le_bytes()].concat()).collect()
             }
             ValueRef::Stream(stream) => stream.nodes().map(|(_, node)| node.as_bytes().to_vec()).collect(),
         };
-        if matches!(value, ValueRef::Set(_) | ValueRef::Hash(_)) {
+        if matches!(value, ValueRef::Set(_) | ValueRef::Hash(_) | ValueRef::Fading(_)) {
             texts.sort();
         }
-        (value.type_name(), entry.encoding(), texts, entry.expire_ms())
+        (value.type_name(), encoding, texts, entry.expire_ms())
     };
     let told: BTreeMap<_, _> = db.iter().map(|entry| (entry.key().to_vec(), tell(entry))).collect();
     assert_eq!(told.len(), db.len());

@@ -1,11 +1,15 @@
 //! The handshake with a master, one reply a step, without a socket (= syncWithMaster of replication.c).
 //!
 //! ```text
-//! PING → [AUTH] → REPLCONF listening-port → [REPLCONF ip-address] → REPLCONF capa → REPLCONF stream-check → PSYNC
-//!   → snapshot or stream
+//! PING → [AUTH] → REPLCONF listening-port → [REPLCONF ip-address] → REPLCONF capa → REPLCONF version
+//!   → REPLCONF stream-check → PSYNC → snapshot or stream
 //! ```
 
 use crate::resp::reply::encode_command;
+
+/// The version of Valkey whose snapshots and stream we understand. A master of that family writes a snapshot for the
+/// version that its replica tells; to one that tells none it sends no fields that expire. Others do not know the option.
+const VALKEY_VERSION: &[u8] = b"9.0.0";
 
 /// Where the link to a master stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub enum LinkStage {
     IpReply,
     /// We wait for the reply to REPLCONF capa.
     CapaReply,
+    /// We wait for the reply to REPLCONF version.
+    VersionReply,
     /// We wait for the reply to REPLCONF stream-check.
     CheckReply,
     /// We wait for the reply to PSYNC.
@@ -128,6 +134,9 @@ impl Introduction {
                 Step::Send(LinkStage::CapaReply, command(&[b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"]))
             }
             LinkStage::CapaReply => {
+                Step::Send(LinkStage::VersionReply, command(&[b"REPLCONF", b"version", VALKEY_VERSION]))
+            }
+            LinkStage::VersionReply => {
                 Step::Send(LinkStage::CheckReply, command(&[b"REPLCONF", b"stream-check", self.run_id.as_bytes()]))
             }
             LinkStage::CheckReply => self.send_psync(),
@@ -246,7 +255,9 @@ mod tests {
         };
         let (mut stage, _) = intro.begin();
         let mut said = Vec::new();
-        for line in ["-NOAUTH Authentication required.", "+OK", "+OK", "-ERR unknown", "+OK", "-ERR unknown"] {
+        for line in
+            ["-NOAUTH Authentication required.", "+OK", "+OK", "-ERR unknown", "+OK", "-ERR unknown", "-ERR unknown"]
+        {
             let (next, text) = sent(intro.step(stage, line.as_bytes()));
             said.push(text);
             stage = next;
@@ -258,6 +269,7 @@ mod tests {
                 "REPLCONF listening-port 7000".into(),
                 "REPLCONF ip-address 10.0.0.1".into(),
                 "REPLCONF capa eof capa psync2".into(),
+                "REPLCONF version 9.0.0".into(),
                 "REPLCONF stream-check run".into(),
                 format!("PSYNC {} 101 FAILOVER", "a".repeat(40)),
             ]

@@ -338,7 +338,7 @@ impl Server {
     }
 
     #[inline]
-    fn expire_policy(&self, id: ClientId) -> ExpirePolicy {
+    fn expire_policy(&mut self, id: ClientId) -> ExpirePolicy {
         if self.calm {
             return ExpirePolicy::Delete;
         }
@@ -348,7 +348,11 @@ impl Server {
             return if paused { ExpirePolicy::Hide } else { ExpirePolicy::Delete };
         }
         let from_master = self.clients.get(id).is_some_and(|client| client.session.from_master);
-        if from_master { ExpirePolicy::Ignore } else { ExpirePolicy::Hide }
+        if from_master {
+            self.keys.bring_back_fields();
+            return ExpirePolicy::Ignore;
+        }
+        ExpirePolicy::Hide
     }
 
     /// What follows from a change: deletions of expired keys travel first, then the command or what stands for it.

@@ -10,6 +10,7 @@ use crate::base::disk::DiskFile;
 use crate::base::rng::Rng;
 use crate::commands::CommandError;
 use crate::config::Config;
+use crate::keyspace::Expired;
 use crate::reactor::Interest;
 use crate::replication::log::{ReplicationLog, Whereabouts};
 use crate::replication::master::{BulkTransfer, Parts, Replica, ReplicaStage};
@@ -153,11 +154,27 @@ impl Server {
         if self.keys.expired.is_empty() {
             return;
         }
-        for (db, key) in std::mem::take(&mut self.keys.expired) {
+        for Expired { db, key, fields } in std::mem::take(&mut self.keys.expired) {
+            if !fields.is_empty() {
+                self.propagate_expired_fields(db, &key, &fields);
+                continue;
+            }
             self.keys.dirty += 1;
             let mut bytes = Vec::with_capacity(key.len() + 32);
             let command: &[u8] = if self.keys.lazy.expire { b"UNLINK" } else { b"DEL" };
             encode_command(&mut bytes, [command, &key].into_iter());
+            self.propagate(db, &bytes, 1);
+        }
+    }
+
+    #[cold]
+    fn propagate_expired_fields(&mut self, db: usize, key: &[u8], fields: &[Vec<u8>]) {
+        for fields in fields.chunks(512) {
+            self.keys.dirty += fields.len() as u64;
+            let mut bytes = Vec::new();
+            let args: Vec<&[u8]> =
+                [b"HDEL".as_slice(), key].into_iter().chain(fields.iter().map(Vec::as_slice)).collect();
+            encode_command(&mut bytes, args.into_iter());
             self.propagate(db, &bytes, 1);
         }
     }

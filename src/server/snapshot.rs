@@ -146,6 +146,7 @@ impl Server {
             aux: standard_aux(point, self.keys.now / 1000, self.used_memory() as u64),
             functions: libraries.map(|library| library.code.to_vec()).collect(),
             without_keys: !parts.keys,
+            target: None,
         }
     }
 

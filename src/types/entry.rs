@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! | access 24 bits, kind 8 bits | lengths 32 bits | [expiry 8] | [slot 8 or 16] | key … | [inline value …] |
-//! kind     bit 7: there is an expiry; bits 0..6: INT, INLINE, RAW_INLINE, HEAP, LIST, SET, HASH, ZSET, STREAM
+//! kind     bit 7: there is an expiry; bits 0..6: INT, INLINE, RAW_INLINE, HEAP, LIST, SET, HASH, ZSET, STREAM, FADING
 //! lengths  inline strings: key length 16 bits, value length 16 bits; otherwise the key's length
-//! slot     INT: the number; HEAP: Rc<Vec<u8>>; collections: the List, Set, Hash, ZSet or Stream itself (16 bytes)
+//! slot     INT: the number; HEAP: Rc<Vec<u8>>; FADING: Box<Fading>; other collections: the List, Set, Hash, ZSet or
+//!          Stream itself (16 bytes)
 //! ```
 //!
 //! A string of up to `INLINE_MAX` bytes stands beside its key, so that `GET` costs one miss after the bucket.
 
 use super::table::TableEntry;
-use super::{Hash, List, Set, Str, StrRef, Stream, Value, ValueRef, ZSet};
+use super::{Fading, Hash, List, Set, Str, StrRef, Stream, Value, ValueRef, ZSet};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
@@ -30,6 +31,8 @@ const SET: u8 = 5;
 const HASH: u8 = 6;
 const ZSET: u8 = 7;
 const STREAM: u8 = 8;
+/// The highest, so that one comparison of the kind's byte tells whether there is anything about time to an entry.
+const FADING: u8 = 9;
 const HAS_EXPIRY: u8 = 0x80;
 const HEADER: usize = 8;
 const ALIGN: usize = 8;
@@ -57,6 +60,8 @@ pub enum ValueMut<'a> {
     Set(&'a mut Set),
     /// A hash.
     Hash(&'a mut Hash),
+    /// A hash with fields that expire.
+    Fading(&'a mut Fading),
     /// A sorted set.
     ZSet(&'a mut ZSet),
     /// A stream.
@@ -141,6 +146,7 @@ impl Entry {
             Value::List(_) => LIST,
             Value::Set(_) => SET,
             Value::Hash(_) => HASH,
+            Value::Fading(_) => FADING,
             Value::ZSet(_) => ZSET,
             Value::Stream(_) => STREAM,
         };
@@ -153,6 +159,7 @@ impl Entry {
                 Value::List(list) => entry.slot::<List>().write(list),
                 Value::Set(set) => entry.slot::<Set>().write(set),
                 Value::Hash(hash) => entry.slot::<Hash>().write(hash),
+                Value::Fading(fading) => entry.slot::<Box<Fading>>().write(fading),
                 Value::ZSet(zset) => entry.slot::<ZSet>().write(zset),
                 Value::Stream(stream) => entry.slot::<Stream>().write(stream),
             }
@@ -220,6 +227,26 @@ impl Entry {
         (self.word() as u8 & HAS_EXPIRY != 0).then(|| unsafe { self.0.as_ptr().add(HEADER).cast::<i64>().read() })
     }
 
+    /// Whether the entry has an expiry or fields with one.
+    #[inline]
+    pub fn is_timed(&self) -> bool {
+        self.word() as u8 >= FADING
+    }
+
+    /// Whether the value is a hash with fields that expire.
+    #[inline]
+    pub fn is_fading(&self) -> bool {
+        self.word() as u8 & !HAS_EXPIRY == FADING
+    }
+
+    /// The hash with fields that expire that the entry is, if it is one.
+    pub fn fading_mut(&mut self) -> Option<&mut Fading> {
+        match self.value_mut() {
+            ValueMut::Fading(fading) => Some(fading),
+            _ => None,
+        }
+    }
+
     /// Sets or clears the expiry. The value is not touched.
     pub fn set_expire_ms(&mut self, expire_ms: Option<i64>) {
         let old = self.shape();
@@ -278,6 +305,7 @@ impl Entry {
                 LIST => ValueRef::List(&*slot.cast()),
                 SET => ValueRef::Set(&*slot.cast()),
                 HASH => ValueRef::Hash(&*slot.cast()),
+                FADING => ValueRef::Fading(&*slot.cast::<Box<Fading>>()),
                 STREAM => ValueRef::Stream(&*slot.cast()),
                 _ => ValueRef::ZSet(&*slot.cast()),
             }
@@ -292,6 +320,7 @@ impl Entry {
                 LIST => ValueMut::List(&mut *self.slot()),
                 SET => ValueMut::Set(&mut *self.slot()),
                 HASH => ValueMut::Hash(&mut *self.slot()),
+                FADING => ValueMut::Fading(&mut *self.slot::<Box<Fading>>()),
                 ZSET => ValueMut::ZSet(&mut *self.slot()),
                 STREAM => ValueMut::Stream(&mut *self.slot()),
                 _ => ValueMut::Str,
@@ -385,6 +414,7 @@ impl Entry {
                 LIST => Value::List(self.slot::<List>().read()),
                 SET => Value::Set(self.slot::<Set>().read()),
                 HASH => Value::Hash(self.slot::<Hash>().read()),
+                FADING => Value::Fading(self.slot::<Box<Fading>>().read()),
                 STREAM => Value::Stream(self.slot::<Stream>().read()),
                 _ => Value::ZSet(self.slot::<ZSet>().read()),
             };
@@ -404,6 +434,7 @@ impl Entry {
             ValueRef::List(list) => list.encoding(),
             ValueRef::Set(set) => set.encoding(),
             ValueRef::Hash(hash) => hash.encoding(),
+            ValueRef::Fading(fading) => fading.encoding(),
             ValueRef::ZSet(zset) => zset.encoding(),
             ValueRef::Stream(stream) => stream.encoding(),
         }
@@ -434,6 +465,7 @@ impl Drop for Entry {
                 LIST => self.slot::<List>().drop_in_place(),
                 SET => self.slot::<Set>().drop_in_place(),
                 HASH => self.slot::<Hash>().drop_in_place(),
+                FADING => self.slot::<Box<Fading>>().drop_in_place(),
                 ZSET => self.slot::<ZSet>().drop_in_place(),
                 STREAM => self.slot::<Stream>().drop_in_place(),
                 _ => {}

@@ -1,7 +1,7 @@
 //! The hash: a listpack of field and value in turn, or a hash table.
 //!
 //! Ancestor: `t_hash.c` (`hashTypeSet`, `hashTypeTryConversion`), with the thresholds of Redis 7.2. A listpack becomes
-//! a table and never goes back. Deliberately absent: fields that expire.
+//! a table and never goes back. Fields that expire are the matter of `fading`.
 
 use super::entries::Field;
 use super::listpack::Listpack;

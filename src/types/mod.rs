@@ -6,6 +6,7 @@
 pub mod element;
 mod entries;
 pub mod entry;
+pub mod fading;
 pub mod hash;
 pub mod hyperloglog;
 pub mod intset;
@@ -22,6 +23,7 @@ mod walk;
 pub mod zset;
 
 pub use element::Element;
+pub use fading::{Fading, FieldTime};
 pub use hash::Hash;
 pub use list::List;
 pub use set::Set;
@@ -103,6 +105,8 @@ pub enum Value {
     Set(Set),
     /// A hash.
     Hash(Hash),
+    /// A hash with fields that expire.
+    Fading(Box<Fading>),
     /// A sorted set.
     ZSet(ZSet),
     /// A stream.
@@ -117,6 +121,7 @@ impl Value {
             Value::List(list) => list.free_some(budget),
             Value::Set(set) => set.free_some(budget),
             Value::Hash(hash) => hash.free_some(budget),
+            Value::Fading(fading) => fading.free_some(budget),
             Value::ZSet(zset) => zset.free_some(budget),
             Value::Stream(stream) => stream.free_some(budget),
             Value::Str(_) => false,
@@ -135,6 +140,8 @@ pub enum ValueRef<'a> {
     Set(&'a Set),
     /// A hash.
     Hash(&'a Hash),
+    /// A hash with fields that expire.
+    Fading(&'a Fading),
     /// A sorted set.
     ZSet(&'a ZSet),
     /// A stream.
@@ -183,7 +190,7 @@ impl ValueRef<'_> {
             ValueRef::Str(_) => "string",
             ValueRef::List(_) => "list",
             ValueRef::Set(_) => "set",
-            ValueRef::Hash(_) => "hash",
+            ValueRef::Hash(_) | ValueRef::Fading(_) => "hash",
             ValueRef::ZSet(_) => "zset",
             ValueRef::Stream(_) => "stream",
         }

@@ -18,6 +18,8 @@ const START_BOUND: Duration = Duration::from_secs(20);
 pub enum Kind {
     Ours,
     Stock,
+    /// A server of another version or family, by the name of its program.
+    Peer(&'static str),
 }
 
 impl Kind {
@@ -25,6 +27,7 @@ impl Kind {
         match self {
             Kind::Ours => PathBuf::from(env!("CARGO_BIN_EXE_understudy")),
             Kind::Stock => peer("redis-server"),
+            Kind::Peer(name) => peer(name),
         }
     }
 }
@@ -36,7 +39,7 @@ pub fn peer(name: &str) -> PathBuf {
     let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin").join(name);
     match [here, usual].into_iter().find(|path| path.exists()) {
         Some(path) => path,
-        None => panic!("{name} is not there: run scripts/install-peers"),
+        None => panic!("{name} is not there: run scripts/install-peers --bridge"),
     }
 }
 

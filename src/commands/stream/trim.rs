@@ -3,6 +3,7 @@
 //! Ancestor: `streamParseAddOrTrimArgsOrReply`. What `~` really took depends on the nodes, which another server may have
 //! cut otherwise, so it travels as the exact bound that came of it.
 
+use super::delete::{Acks, Refs, drop_references, is_acked, propagate_acks, propagate_ids};
 use super::ids::{parse_new, parse_strict};
 use crate::commands::ctx::{Ctx, integer, is_option};
 use crate::commands::error::{self, CommandError, c_string};
@@ -27,6 +28,18 @@ pub struct TrimArgs {
     pub id: NewId,
     /// Whether XADD begins no stream.
     pub no_mkstream: bool,
+    /// What is done about references to the entries that go, and where that was said.
+    pub refs: Option<(Refs, usize)>,
+}
+
+/// What came of a trim.
+#[derive(Default)]
+pub struct Trimmed {
+    /// How many entries went.
+    pub count: u64,
+    /// Those that went one by one, and references that went with entries.
+    gone: Vec<StreamId>,
+    acks: Acks,
 }
 
 fn error(text: &str) -> CommandError {
@@ -36,13 +49,26 @@ fn error(text: &str) -> CommandError {
 impl TrimArgs {
     /// Reads the options; those of XADD end with an ID.
     pub fn parse(ctx: &Ctx<'_>, argv: Argv<'_>, xadd: bool) -> Result<TrimArgs, CommandError> {
-        let mut args =
-            TrimArgs { to: None, approx: false, limit: 0, at: 0, end: argv.len(), id: NewId::Auto, no_mkstream: false };
+        let mut args = TrimArgs {
+            to: None,
+            approx: false,
+            limit: 0,
+            at: 0,
+            end: argv.len(),
+            id: NewId::Auto,
+            no_mkstream: false,
+            refs: None,
+        };
         let (mut given_limit, mut at) = (None, 2);
         while let Some(word) = argv.get(at) {
             if xadd && c_string(word) == b"*" {
                 args.end = at;
                 break;
+            }
+            if let (Some(refs), None) = (Refs::of_word(word), args.refs) {
+                args.refs = Some((refs, at));
+                at += 1;
+                continue;
             }
             match argv.get(at + 1) {
                 Some(_) if is_option(word, "MAXLEN") || is_option(word, "MINID") => at = args.bound(argv, at)?,
@@ -114,9 +140,82 @@ impl TrimArgs {
         Ok(())
     }
 
-    /// Trims a stream; returns how many entries went.
-    pub fn trim(&self, stream: &mut Stream) -> u64 {
-        self.to.map_or(0, |to| stream.trim(to, self.approx, self.limit))
+    /// Trims a stream. A master that trims one by one does not count that as deletion; we do, for that is how it travels.
+    pub fn trim(&self, stream: &mut Stream, for_master: bool) -> Trimmed {
+        let Some(to) = self.to else { return Trimmed::default() };
+        match self.refs {
+            Some((Refs::Delete, _)) => {
+                let (end, most) = match to {
+                    Trim::MaxLen(most) => (StreamId::MAX, stream.len().saturating_sub(most)),
+                    Trim::MinId(least) => (least, u64::MAX),
+                };
+                let ids = stream.range(StreamId::MIN, end).map(|entry| entry.id);
+                let mut ids: Vec<StreamId> = ids.take(usize::try_from(most).unwrap_or(usize::MAX)).collect();
+                let count = stream.trim(to, self.approx, self.limit);
+                ids.truncate(count as usize);
+                Trimmed { count, gone: Vec::new(), acks: drop_references(stream, &ids) }
+            }
+            // Only whole nodes may go, and to find one that is acknowledged as a whole is not worth it.
+            Some((Refs::Acked, _)) if self.approx => Trimmed::default(),
+            Some((Refs::Acked, _)) => {
+                let (end, most) = match to {
+                    Trim::MaxLen(most) => (StreamId::MAX, stream.len().saturating_sub(most)),
+                    Trim::MinId(least) => (least, u64::MAX),
+                };
+                let ids = stream.range(StreamId::MIN, end).map(|entry| entry.id);
+                let acked = ids.filter(|&id| Trim::MinId(id) != to && is_acked(stream, id));
+                let gone: Vec<StreamId> = acked.take(usize::try_from(most).unwrap_or(usize::MAX)).collect();
+                let deleted_before = stream.max_deleted_id();
+                let count = gone.iter().filter(|&&id| stream.delete(id)).count() as u64;
+                if for_master {
+                    stream.set_max_deleted_id(deleted_before);
+                }
+                Trimmed { count, gone, acks: Acks::new() }
+            }
+            _ => Trimmed { count: stream.trim(to, self.approx, self.limit), ..Trimmed::default() },
+        }
+    }
+
+    /// Lets an XADD that says what becomes of references travel in words that any server understands.
+    pub fn propagate_xadd(
+        &self,
+        ctx: &mut Ctx<'_>,
+        argv: Argv<'_>,
+        id: StreamId,
+        trimmed: &Trimmed,
+        threshold: Option<&[u8]>,
+    ) {
+        let text = id.text();
+        let mut words: Vec<&[u8]> = argv.iter().collect();
+        words[self.end] = text.bytes();
+        self.rewrite(&mut words, threshold);
+        match self.refs {
+            Some((Refs::Acked, _)) => drop(words.drain(2..self.end)),
+            Some((_, at)) => drop(words.remove(at)),
+            None => {}
+        }
+        ctx.effects.propagate_as(&words);
+        self.propagate_refs(ctx, argv.at(1), trimmed);
+    }
+
+    /// The same for XTRIM.
+    pub fn propagate_xtrim(&self, ctx: &mut Ctx<'_>, argv: Argv<'_>, trimmed: &Trimmed, threshold: Option<&[u8]>) {
+        if let Some((refs, at)) = self.refs
+            && refs != Refs::Acked
+        {
+            let mut words: Vec<&[u8]> = argv.iter().collect();
+            self.rewrite(&mut words, threshold);
+            words.remove(at);
+            ctx.effects.propagate_as(&words);
+        }
+        self.propagate_refs(ctx, argv.at(1), trimmed);
+    }
+
+    fn propagate_refs(&self, ctx: &mut Ctx<'_>, key: &[u8], trimmed: &Trimmed) {
+        if !trimmed.gone.is_empty() {
+            propagate_ids(ctx, b"XDEL", key, None, &trimmed.gone);
+        }
+        propagate_acks(ctx, key, &trimmed.acks);
     }
 
     /// The exact bound that a trim with `~` came to.

@@ -2,7 +2,7 @@
 
 use super::lcs::lcs;
 use super::*;
-use crate::commands::command::{DataFn, Row, category, flag, key, one, range};
+use crate::commands::command::{Begin, DataFn, Find, KeySpec, Row, category, flag, key, one, range};
 
 /// All string commands but those on bits.
 pub const ROWS: &[Row<DataFn>] = &[
@@ -40,6 +40,18 @@ pub const ROWS: &[Row<DataFn>] = &[
         since: "1.0.0",
         summary: "Subtracts a number from the integer at a key.",
         run: Some(decrby),
+        subcommands: &[],
+    },
+    Row {
+        name: "delifeq",
+        arity: 3,
+        flags: flag::WRITE | flag::FAST,
+        categories: category::STRING,
+        keys: &[one(key::RM | key::DELETE, 1)],
+        group: "string",
+        since: "9.0.0",
+        summary: "Deletes a key whose string equals the one given.",
+        run: Some(super::conditional::delifeq),
         subcommands: &[],
     },
     Row {
@@ -172,6 +184,22 @@ pub const ROWS: &[Row<DataFn>] = &[
         since: "1.0.1",
         summary: "Puts strings at several keys.",
         run: Some(mset),
+        subcommands: &[],
+    },
+    Row {
+        name: "msetex",
+        arity: -4,
+        flags: flag::WRITE | flag::DENYOOM | flag::MOVABLEKEYS,
+        categories: category::STRING,
+        keys: &[KeySpec {
+            flags: key::OW | key::UPDATE,
+            begin: Begin::Index(1),
+            find: Find::KeyNum { at: 0, first: 1, step: 2 },
+        }],
+        group: "string",
+        since: "8.4.0",
+        summary: "Puts strings at several keys, with one condition and one time to live for all.",
+        run: Some(super::conditional::msetex),
         subcommands: &[],
     },
     Row {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::commands::testing::Bench;
+use crate::keyspace::Expired;
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -168,7 +169,11 @@ fn a_key_whose_time_has_come_is_no_old_value() {
         bench.line("psetex k 10 5");
         bench.now += 10;
         assert_eq!(bench.line(command), reply, "{command}");
-        assert_eq!(std::mem::take(&mut bench.keys.expired), [(0, b"k".to_vec())], "{command}");
+        assert_eq!(
+            std::mem::take(&mut bench.keys.expired),
+            [Expired { db: 0, key: b"k".to_vec(), fields: vec![] }],
+            "{command}"
+        );
         assert_eq!(bench.keys.peek(b"k").unwrap().expire_ms(), None, "{command}");
     }
 }

@@ -15,7 +15,7 @@ use crate::types::{CollectionLimits, Value, ValueRef};
 
 use super::format::{self, Family, array_at, opcode};
 use super::object::{ObjectReader, Progress};
-use super::save::{SaveOptions, Saver};
+use super::save::{SaveOptions, Saver, Target};
 use super::strings::{Input, StringReader};
 
 const FOOTER_SIZE: usize = 10;
@@ -38,27 +38,28 @@ impl fmt::Display for DumpError {
 
 impl std::error::Error for DumpError {}
 
-/// The payload of a value, in the encodings of version 10.
+/// The payload of a value, in the encodings of the lowest version that can say it.
 pub fn dump_payload(value: ValueRef<'_>, compress: bool) -> Vec<u8> {
-    let mut payload = Saver::new(Vec::new(), SaveOptions { compress, checksum: false })
+    let target = Target::lowest_for(value);
+    let mut payload = Saver::new(Vec::new(), SaveOptions { compress, checksum: false, target })
         .bare_value(value)
         .expect("writing to memory does not fail");
-    push_footer(&mut payload);
+    push_footer(&mut payload, target.version);
     payload
 }
 
-fn push_footer(payload: &mut Vec<u8>) {
-    payload.extend_from_slice(&format::VERSION_WRITTEN.to_le_bytes());
+fn push_footer(payload: &mut Vec<u8>, version: u16) {
+    payload.extend_from_slice(&version.to_le_bytes());
     let crc = crc64(0, payload);
     payload.extend_from_slice(&crc.to_le_bytes());
 }
 
 /// The payload of libraries.
 pub fn dump_functions<'a>(codes: impl Iterator<Item = &'a [u8]>, compress: bool) -> Vec<u8> {
-    let mut payload = Saver::new(Vec::new(), SaveOptions { compress, checksum: false })
+    let mut payload = Saver::new(Vec::new(), SaveOptions { compress, checksum: false, target: Target::OLDEST })
         .bare_functions(codes)
         .expect("writing to memory does not fail");
-    push_footer(&mut payload);
+    push_footer(&mut payload, Target::OLDEST.version);
     payload
 }
 
@@ -103,7 +104,7 @@ fn verify(payload: &[u8]) -> Option<(Family, &[u8])> {
     let crc = u64::from_le_bytes(array_at(payload, body_size + 2)?);
     let family = match version {
         0..=format::VERSION_NEWEST_REDIS => Family::Redis,
-        format::VERSION_VALKEY => Family::Valkey,
+        version if format::VERSIONS_VALKEY.contains(&version) => Family::Valkey,
         _ => return None,
     };
     (crc64(0, &payload[..body_size + 2]) == crc).then_some((family, &payload[..body_size]))

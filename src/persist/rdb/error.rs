@@ -11,17 +11,25 @@ pub enum ErrorKind {
     /// A version this build has no facts about.
     Version(u32),
     /// A value type this build cannot hold: its number and, where known, its name.
-    Type { id: u8, name: &'static str },
+    Type {
+        id: u8,
+        name: &'static str,
+    },
     /// An opcode this build does not know.
     Opcode(u8),
     /// Data a module left beside the keys; its name.
+    /// A value of a module's own type.
+    ModuleType(String),
     ModuleAux(String),
     /// Opcode 246: functions as release candidates of 7.0 wrote them.
     PreReleaseFunctions,
     /// Contents that contradict themselves.
     Corrupt(&'static str),
     /// The footer does not match the bytes.
-    Checksum { computed: u64, stored: u64 },
+    Checksum {
+        computed: u64,
+        stored: u64,
+    },
     /// The bytes ended before the end opcode and footer.
     Truncated,
     /// The sink did not want what was found.
@@ -58,6 +66,9 @@ impl fmt::Display for ErrorKind {
             Self::Version(version) => write!(f, "Can't handle RDB format version {version}"),
             Self::Type { id, name } => write!(f, "Can't load values of RDB type {id} ({name})"),
             Self::Opcode(code) => write!(f, "Unknown RDB type or opcode {code}"),
+            Self::ModuleType(name) => {
+                write!(f, "The RDB file contains module data I can't load: no matching module type '{name}'")
+            }
             Self::ModuleAux(name) => {
                 write!(f, "The RDB file contains AUX module data I can't load: no matching module '{name}'")
             }

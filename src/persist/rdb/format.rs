@@ -10,12 +10,14 @@
 
 use super::error::ErrorKind;
 
-/// The version written. The lowest that can say what the data set holds, so that old servers can read it.
+/// The version written. The lowest that can say what most data sets hold, so that old servers can read it.
 pub const VERSION_WRITTEN: u16 = 10;
-/// The newest version of the Redis family that is read.
-pub const VERSION_NEWEST_REDIS: u32 = 12;
-/// The version of the Valkey family that is read. 12 to 79 exist in neither family's past.
-pub const VERSION_VALKEY: u32 = 80;
+/// The version written where fields of hashes expire, which older servers cannot read.
+pub const VERSION_WITH_FIELD_EXPIRY: u16 = 12;
+/// The newest version of the Redis family that is read, as far as what it holds is known. So far as 12 all is.
+pub const VERSION_NEWEST_REDIS: u32 = 15;
+/// The versions of the Valkey family that are read, likewise; all of the first is known. 12 to 79 are nobody's.
+pub const VERSIONS_VALKEY: std::ops::RangeInclusive<u32> = 80..=81;
 /// The first version with a checksum in the footer.
 pub const VERSION_WITH_CHECKSUM: u32 = 5;
 
@@ -47,6 +49,9 @@ pub mod type_id {
     pub const ZSET_LISTPACK: u8 = 17;
     pub const LIST_QUICKLIST_2: u8 = 18;
     pub const STREAM_2: u8 = 19;
+    pub const HASH_FIELD_EXPIRY: u8 = 24;
+    pub const HASH_LISTPACK_FIELD_EXPIRY: u8 = 25;
+    pub const HASH_FIELD_EXPIRY_VALKEY: u8 = 22;
 }
 
 /// What stands before the bytes of a node in `LIST_QUICKLIST_2`.
@@ -96,6 +101,13 @@ pub enum Layout {
     Stream,
     Stream2,
     Stream3,
+    /// Hashes with fields that expire: before the first release, as Redis has them, and as Valkey
+    /// has them.
+    HashTimesPreGa,
+    HashListpackTimesPreGa,
+    HashTimes,
+    HashListpackTimes,
+    HashTimesValkey,
     /// Known by name only.
     Unsupported,
 }
@@ -107,6 +119,10 @@ pub enum Part {
     Score,
     /// The kind of the quicklist node that follows.
     Container,
+    /// A moment or its distance from another, as a length.
+    Time,
+    /// A moment in eight bytes.
+    Moment,
 }
 
 impl Layout {
@@ -118,8 +134,15 @@ impl Layout {
             Layout::Hash => Some(&[Part::String, Part::String]),
             Layout::ZsetTextScores | Layout::ZsetBinaryScores => Some(&[Part::String, Part::Score]),
             Layout::Quicklist2 => Some(&[Part::Container, Part::String]),
+            Layout::HashTimes | Layout::HashTimesPreGa => Some(&[Part::Time, Part::String, Part::String]),
+            Layout::HashTimesValkey => Some(&[Part::String, Part::String, Part::Moment]),
             _ => None,
         }
+    }
+
+    /// Whether eight bytes stand before all else: the first moment at which a field expires.
+    pub fn has_first_moment(self) -> bool {
+        matches!(self, Layout::HashTimes | Layout::HashListpackTimes)
     }
 }
 
@@ -138,8 +161,8 @@ const fn row(id: u8, since: u32, name: &'static str, layout: Layout) -> TypeRow 
     TypeRow { id, name, family: None, since, layout }
 }
 
-const fn foreign(id: u8, since: u32, name: &'static str, family: Family) -> TypeRow {
-    TypeRow { id, name, family: Some(family), since, layout: Layout::Unsupported }
+const fn of(family: Family, id: u8, since: u32, name: &'static str, layout: Layout) -> TypeRow {
+    TypeRow { id, name, family: Some(family), since, layout }
 }
 
 /// All types that are known at least by name.
@@ -166,11 +189,18 @@ pub const TYPES: &[TypeRow] = &[
     row(19, 10, "stream-v2",             Layout::Stream2),
     row(20, 11, "set-listpack",          Layout::SetListpack),
     row(21, 11, "stream-v3",             Layout::Stream3),
-    foreign(22, 12, "hash-with-field-expiry-pre-GA",          Family::Redis),
-    foreign(23, 12, "hash-listpack-with-field-expiry-pre-GA", Family::Redis),
-    foreign(24, 12, "hash-with-field-expiry",                 Family::Redis),
-    foreign(25, 12, "hash-listpack-with-field-expiry",        Family::Redis),
-    foreign(22, 80, "hash-with-field-expiry",                 Family::Valkey),
+    of(Family::Redis,  22, 12, "hash-with-field-expiry-pre-GA",          Layout::HashTimesPreGa),
+    of(Family::Redis,  23, 12, "hash-listpack-with-field-expiry-pre-GA", Layout::HashListpackTimesPreGa),
+    of(Family::Redis,  24, 12, "hash-with-field-expiry",                 Layout::HashTimes),
+    of(Family::Redis,  25, 12, "hash-listpack-with-field-expiry",        Layout::HashListpackTimes),
+    of(Family::Redis,  26, 13, "stream-v4",                              Layout::Unsupported),
+    of(Family::Redis,  27, 14, "stream-v5",                              Layout::Unsupported),
+    of(Family::Redis,  28, 14, "array",                                  Layout::Unsupported),
+    of(Family::Redis,  29, 15, "hash-template",                          Layout::Unsupported),
+    of(Family::Redis,  30, 15, "hash-template",                          Layout::Unsupported),
+    of(Family::Redis,  31, 15, "hash-template",                          Layout::Unsupported),
+    of(Family::Redis,  32, 15, "hash-template",                          Layout::Unsupported),
+    of(Family::Valkey, 22, 80, "hash-with-field-expiry",                 Layout::HashTimesValkey),
 ];
 
 /// The row of a type number, as the family that wrote it means it.

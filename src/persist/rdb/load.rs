@@ -76,6 +76,8 @@ enum State {
     },
     /// The value of a key, where it is a string.
     Text,
+    /// The value of a key, where only a module could read it: all that can be said is which.
+    Module,
     Object(ObjectReader),
     /// The value of a key, where it is not wanted.
     Skip(Skipper),
@@ -203,7 +205,7 @@ impl Loader {
     }
 
     fn key_in_work(&self) -> Option<Vec<u8>> {
-        matches!(self.state, State::Text | State::Object(_) | State::Skip(_)).then(|| self.key.clone())
+        matches!(self.state, State::Text | State::Module | State::Object(_) | State::Skip(_)).then(|| self.key.clone())
     }
 
     /// Everything before the footer.
@@ -312,6 +314,10 @@ impl Loader {
                 Progress::Done(value) => self.object_done(value, sink)?,
             },
             State::Text => return self.text(input, sink),
+            State::Module => {
+                let Some([id]) = lengths(input)? else { return Ok(false) };
+                return Err(ErrorKind::ModuleType(format::module_name(id)).into());
+            }
             State::Skip(skipper) => {
                 if !skipper.step(input)? {
                     return Ok(false);
@@ -346,6 +352,7 @@ impl Loader {
                     Ok(layout) if self.skip_values => State::Skip(Skipper::new(layout)),
                     Ok(Layout::String) => State::Text,
                     Ok(layout) => State::Object(ObjectReader::new(layout)),
+                    Err(ErrorKind::Type { id: 6 | 7, .. }) => State::Module,
                     Err(kind) => return Err(RdbError { kind, offset: 0, key: Some(self.key.clone()) }),
                 }
             }
@@ -500,7 +507,7 @@ fn read_magic(magic: &[u8; MAGIC_SIZE]) -> Result<(Family, u32), ErrorKind> {
     let version = digits.iter().fold(0, |version, digit| version * 10 + u32::from(digit - b'0'));
     let known = match family {
         Family::Redis => (1..=format::VERSION_NEWEST_REDIS).contains(&version),
-        Family::Valkey => version == format::VERSION_VALKEY,
+        Family::Valkey => format::VERSIONS_VALKEY.contains(&version),
     };
     if known { Ok((family, version)) } else { Err(ErrorKind::Version(version)) }
 }

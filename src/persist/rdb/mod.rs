@@ -1,4 +1,5 @@
-//! The snapshot format, in and out: reading every RDB from version 1 to 12, writing version 10.
+//! The snapshot format, in and out: reading every RDB from version 1 on, writing version 10, or 12 where
+//! fields of hashes expire.
 //! Ancestors: rdb.c, and the `DUMP`/`RESTORE` payload part of cluster.c.
 //!
 //! ```text
@@ -13,7 +14,7 @@
 //! - `verify`: whether a snapshot is whole and readable, without reading its values.
 //! - `save`: the writer. - `dump`: one value with a footer, for `DUMP` and `RESTORE`.
 //!
-//! Deliberately absent: module values, hash field expiry, functions of the pre-release form.
+//! Deliberately absent: module values, functions of the pre-release form.
 //! They are refused by name. Files, sockets and forks are others' business: here are only bytes.
 
 mod dump;
@@ -34,5 +35,5 @@ mod tests;
 pub use dump::{DumpError, dump_functions, dump_payload, load_dump_payload, load_functions};
 pub use error::{ErrorKind, RdbError};
 pub use load::{KeyMeta, Loader, Sink};
-pub use save::{SaveOptions, Saver};
+pub use save::{SaveOptions, Saver, Target};
 pub use verify::Verifier;

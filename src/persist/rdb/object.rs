@@ -6,7 +6,7 @@
 use crate::base::numbers::parse_f64;
 use crate::types::intset::IntSet;
 use crate::types::listpack::Listpack;
-use crate::types::{CollectionLimits, Element, Hash, List, Set, Str, Value, ZSet};
+use crate::types::{CollectionLimits, Element, Fading, FieldTime, Hash, List, Set, Str, Value, ZSet};
 
 use super::error::ErrorKind;
 use super::format::{Layout, container};
@@ -33,6 +33,7 @@ enum Build {
     List(List),
     Set(Set),
     Hash(Hash),
+    Fading(Box<Fading>),
     ZSet(ZSet),
     Stream(Box<StreamReader>),
 }
@@ -48,6 +49,11 @@ pub struct ObjectReader {
     half: Option<Vec<u8>>,
     /// The kind of the quicklist node whose bytes have not come.
     container: Option<u64>,
+    /// The first moment at which a field expires, where the layout tells it.
+    first_moment: Option<i64>,
+    /// Of a field that expires what has come: its time as it stands there, its value.
+    time: Option<u64>,
+    value: Option<Vec<u8>>,
 }
 
 impl ObjectReader {
@@ -56,18 +62,35 @@ impl ObjectReader {
             Layout::List | Layout::QuicklistOfZiplists | Layout::Quicklist2 => Build::List(List::new()),
             Layout::Set => Build::Set(Set::new()),
             Layout::Hash => Build::Hash(Hash::new()),
+            Layout::HashTimes | Layout::HashTimesPreGa | Layout::HashTimesValkey => Build::Fading(Box::default()),
             Layout::ZsetTextScores | Layout::ZsetBinaryScores => Build::ZSet(ZSet::new()),
             Layout::Stream | Layout::Stream2 | Layout::Stream3 => Build::Stream(Box::new(StreamReader::new(layout))),
             _ => Build::Whole,
         };
         let strings = StringReader::default();
-        ObjectReader { layout, build, strings, left: None, half: None, container: None }
+        ObjectReader {
+            layout,
+            build,
+            strings,
+            left: None,
+            half: None,
+            container: None,
+            first_moment: None,
+            time: None,
+            value: None,
+        }
     }
 
     /// Takes what `input` has of the value.
     pub fn step(&mut self, input: &mut Input<'_>, limits: &CollectionLimits) -> Result<Progress, ErrorKind> {
         if let Build::Stream(reader) = &mut self.build {
             return reader.step(input);
+        }
+        if self.layout.has_first_moment() && self.first_moment.is_none() {
+            match input.array().map(i64::from_le_bytes) {
+                Some(moment) => self.first_moment = Some(moment),
+                None => return Ok(Progress::NeedMore),
+            }
         }
         if let Build::Whole = self.build {
             return match self.strings.read(input)? {
@@ -104,7 +127,7 @@ impl ObjectReader {
             // Never a listpack at first, whatever it may fit in: a listpack takes the sign from a score of -0, and a
             // member that is too long for one may come last.
             Build::ZSet(zset) => zset.expect(believed, usize::MAX, limits),
-            Build::List(_) | Build::Stream(_) | Build::Whole => {}
+            Build::List(_) | Build::Fading(_) | Build::Stream(_) | Build::Whole => {}
         }
     }
 
@@ -128,7 +151,40 @@ impl ObjectReader {
                 if set.add(member.bytes(&mut scratch), limits) { Ok(true) } else { Err(DUPLICATE) }
             }
             Build::Hash(_) | Build::ZSet(_) => self.pair(input, limits),
+            Build::Fading(_) => self.timed_field(input, limits),
         }
+    }
+
+    /// A field, its value and its time.
+    fn timed_field(&mut self, input: &mut Input<'_>, limits: &CollectionLimits) -> Result<bool, ErrorKind> {
+        let trails = self.layout == Layout::HashTimesValkey;
+        if !trails && self.time.is_none() {
+            self.time = input.length()?;
+            if self.time.is_none() {
+                return Ok(false);
+            }
+        }
+        for part in [&mut self.half, &mut self.value] {
+            if part.is_none() {
+                let Some(string) = self.strings.read(input)? else { return Ok(false) };
+                *part = Some(string.into_vec());
+            }
+        }
+        let moment = if trails {
+            match input.array().map(i64::from_le_bytes) {
+                None => return Ok(false),
+                Some(-1) => None,
+                Some(moment) => Some(moment),
+            }
+        } else {
+            moment_of(self.time.take().unwrap_or(0), self.first_moment)?
+        };
+        if moment.is_some_and(|moment| moment < 0) {
+            return Err(ErrorKind::Corrupt("a field expires before 1970"));
+        }
+        let (field, value) = (self.half.take().unwrap_or_default(), self.value.take().unwrap_or_default());
+        let Build::Fading(fading) = &mut self.build else { return Ok(true) };
+        if fading.set(&field, &value, FieldTime::Set(moment), limits) { Ok(true) } else { Err(DUPLICATE) }
     }
 
     /// A field and its value, or a member and its score.
@@ -193,12 +249,28 @@ impl ObjectReader {
             }
             Build::Set(set) => (!set.is_empty()).then_some(Value::Set(set)),
             Build::Hash(hash) => (!hash.is_empty()).then_some(Value::Hash(hash)),
+            Build::Fading(fading) => (!fading.is_empty()).then(|| fading.into_value()),
             Build::ZSet(mut zset) => {
                 zset.tighten(limits);
                 (!zset.is_empty()).then_some(Value::ZSet(zset))
             }
         }
     }
+}
+
+/// The moment that stands for a field's time: 0 means that it has none; where a first moment stands before all, the time
+/// is one more than the distance from it.
+fn moment_of(time: u64, first: Option<i64>) -> Result<Option<i64>, ErrorKind> {
+    const TOO_LATE: ErrorKind = ErrorKind::Corrupt("a field expires past the end of time");
+    if time == 0 {
+        return Ok(None);
+    }
+    let distance = i64::try_from(time).map_err(|_| TOO_LATE)?;
+    let moment = match first {
+        None => Some(distance),
+        Some(first) => first.checked_add(distance - 1),
+    };
+    moment.map(Some).ok_or(TOO_LATE)
 }
 
 /// A value that is one string in the snapshot.
@@ -226,6 +298,11 @@ fn whole(layout: Layout, string: RdbString<'_>, limits: &CollectionLimits) -> Re
         }
         Layout::ZsetZiplist => zset_of(pairs(&ziplist_of(bytes)?)?, limits),
         Layout::SetIntset => intset(bytes, limits),
+        Layout::HashListpackTimes | Layout::HashListpackTimesPreGa => {
+            let fading = Fading::from_listpack(&listpack(string)?, limits);
+            let fading = fading.ok_or(ErrorKind::Corrupt("listpack integrity check failed"))?;
+            Ok((!fading.is_empty()).then(|| fading.into_value()))
+        }
         _ => packed(layout, listpack(string)?, limits),
     }
 }

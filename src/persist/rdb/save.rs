@@ -1,4 +1,4 @@
-//! Writing snapshots of version 10. Ancestor: rdbSaveRio and rdbSaveObject of rdb.c.
+//! Writing snapshots, in the encodings that readers of version 10 know wherever they can say it. Ancestor: rdbSaveRio and rdbSaveObject of rdb.c.
 //!
 //! The caller pulls: header, then database by database key after key, then the end. What is written gathers in a
 //! buffer that goes to the output in blocks, and the checksum runs once over each block.
@@ -9,10 +9,11 @@ use crate::base::crc64::crc64;
 use crate::base::lzf;
 use crate::base::numbers::parse_i64;
 use crate::types::list::ListNode;
+use crate::types::listpack::Listpack;
 use crate::types::stream::{Group, StreamId};
-use crate::types::{Element, Hash, List, Set, StrRef, Stream, ValueRef, ZSet};
+use crate::types::{Element, Fading, Hash, List, Set, StrRef, Stream, ValueRef, ZSet};
 
-use super::format::{self, container, encode_length, opcode, special, type_id};
+use super::format::{self, Family, container, encode_length, opcode, special, type_id};
 use super::load::KeyMeta;
 
 /// Blocks go out at this size.
@@ -22,6 +23,36 @@ const COMPRESS_ABOVE: usize = 20;
 /// No 32-bit number is longer.
 const INT_TEXT_MAX: usize = 11;
 
+/// Who is to read what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub family: Family,
+    pub version: u16,
+}
+
+impl Target {
+    /// The oldest reader that the encodings written are for.
+    pub const OLDEST: Target = Target { family: Family::Redis, version: format::VERSION_WRITTEN };
+    /// The oldest reader that knows of fields that expire.
+    pub const WITH_FIELD_EXPIRY: Target = Target { family: Family::Redis, version: format::VERSION_WITH_FIELD_EXPIRY };
+
+    /// The lowest of Redis that can hold a value whole.
+    pub fn lowest_for(value: ValueRef<'_>) -> Target {
+        match value {
+            ValueRef::Fading(fading) if fading.expires() => Target::WITH_FIELD_EXPIRY,
+            _ => Target::OLDEST,
+        }
+    }
+
+    /// Whether the reader can hold fields that expire.
+    pub fn knows_field_expiry(self) -> bool {
+        match self.family {
+            Family::Redis => self.version >= format::VERSION_WITH_FIELD_EXPIRY,
+            Family::Valkey => u32::from(self.version) >= *format::VERSIONS_VALKEY.start(),
+        }
+    }
+}
+
 /// How to write.
 #[derive(Clone, Copy, Debug)]
 pub struct SaveOptions {
@@ -29,11 +60,13 @@ pub struct SaveOptions {
     pub compress: bool,
     /// Put a checksum in the footer (`rdbchecksum`).
     pub checksum: bool,
+    /// Who is to read it. What he cannot hold is left out: whoever minds must ask before.
+    pub target: Target,
 }
 
 impl Default for SaveOptions {
     fn default() -> Self {
-        SaveOptions { compress: true, checksum: true }
+        SaveOptions { compress: true, checksum: true, target: Target::OLDEST }
     }
 }
 
@@ -58,7 +91,11 @@ impl<W: Write> Saver<W> {
     }
 
     pub fn header(&mut self, aux: &[(&[u8], &[u8])]) -> io::Result<()> {
-        write!(self.block, "REDIS{:04}", format::VERSION_WRITTEN)?;
+        let Target { family, version } = self.options.target;
+        match family {
+            Family::Redis => write!(self.block, "REDIS{version:04}")?,
+            Family::Valkey => write!(self.block, "VALKEY{version:03}")?,
+        }
         for (name, value) in aux {
             self.block.push(opcode::AUX);
             self.string(name)?;
@@ -96,7 +133,7 @@ impl<W: Write> Saver<W> {
         if let Some(frequency) = meta.freq {
             self.block.extend_from_slice(&[opcode::FREQ, frequency]);
         }
-        self.block.push(type_of(value));
+        self.block.push(type_of(value, self.options.target));
         self.string(key)?;
         self.value(value)
     }
@@ -122,7 +159,7 @@ impl<W: Write> Saver<W> {
 
     /// The type and the value, as a `DUMP` payload has them. Nothing else may have been written.
     pub(super) fn bare_value(mut self, value: ValueRef<'_>) -> io::Result<W> {
-        self.block.push(type_of(value));
+        self.block.push(type_of(value, self.options.target));
         self.value(value)?;
         self.flush()?;
         Ok(self.out)
@@ -135,6 +172,7 @@ impl<W: Write> Saver<W> {
             ValueRef::List(list) => self.list(list),
             ValueRef::Set(set) => self.set(set),
             ValueRef::Hash(hash) => self.hash(hash),
+            ValueRef::Fading(fading) => self.fading(fading),
             ValueRef::ZSet(zset) => self.zset(zset),
             ValueRef::Stream(stream) => self.stream(stream),
         }
@@ -175,6 +213,53 @@ impl<W: Write> Saver<W> {
             self.element(value)?;
         }
         Ok(())
+    }
+
+    fn fading(&mut self, fading: &Fading) -> io::Result<()> {
+        match type_of(ValueRef::Fading(fading), self.options.target) {
+            type_id::HASH_LISTPACK_FIELD_EXPIRY => {
+                self.first_moment(fading);
+                let mut pack = Listpack::new();
+                for (field, value, time) in fading.iter_by_time() {
+                    pack.push(field.as_bytes(&mut [0; 20]));
+                    pack.push(value.as_bytes(&mut [0; 20]));
+                    pack.push_int(time.unwrap_or(0));
+                }
+                self.string(pack.as_bytes())
+            }
+            type_id::HASH_FIELD_EXPIRY => {
+                self.first_moment(fading);
+                let first = fading.first_time().unwrap_or(0);
+                encode_length(&mut self.block, fading.len() as u64);
+                for (field, value, time) in fading.iter() {
+                    encode_length(&mut self.block, time.map_or(0, |time| time.abs_diff(first) + 1));
+                    self.element(field)?;
+                    self.element(value)?;
+                }
+                Ok(())
+            }
+            type_id::HASH_FIELD_EXPIRY_VALKEY => {
+                encode_length(&mut self.block, fading.len() as u64);
+                for (field, value, time) in fading.iter() {
+                    self.element(field)?;
+                    self.element(value)?;
+                    self.block.extend_from_slice(&time.unwrap_or(-1).to_le_bytes());
+                }
+                Ok(())
+            }
+            _ => {
+                encode_length(&mut self.block, fading.len() as u64);
+                for (field, value, _) in fading.iter() {
+                    self.element(field)?;
+                    self.element(value)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn first_moment(&mut self, fading: &Fading) {
+        self.block.extend_from_slice(&fading.first_time().unwrap_or(0).to_le_bytes());
     }
 
     /// Members go from the highest score down: a skip list is built fastest from its far end.
@@ -327,8 +412,14 @@ impl<W: Write> Saver<W> {
 }
 
 /// The type number under which a value is written.
-fn type_of(value: ValueRef<'_>) -> u8 {
+fn type_of(value: ValueRef<'_>, target: Target) -> u8 {
     match value {
+        ValueRef::Fading(fading) if fading.expires() && target.knows_field_expiry() => match target.family {
+            Family::Valkey => type_id::HASH_FIELD_EXPIRY_VALKEY,
+            Family::Redis if fading.encoding() == "listpackex" => type_id::HASH_LISTPACK_FIELD_EXPIRY,
+            Family::Redis => type_id::HASH_FIELD_EXPIRY,
+        },
+        ValueRef::Fading(_) => type_id::HASH,
         ValueRef::Str(_) => type_id::STRING,
         ValueRef::List(_) => type_id::LIST_QUICKLIST_2,
         ValueRef::Set(set) if set.as_intset().is_some() => type_id::SET_INTSET,

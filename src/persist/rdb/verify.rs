@@ -88,19 +88,34 @@ pub struct Skipper {
     left: Option<u64>,
     /// The part of the element that comes next.
     part: usize,
+    /// The first moment is still to come.
+    wants_moment: bool,
 }
 
 impl Skipper {
     pub fn new(layout: Layout) -> Self {
         let is_stream = matches!(layout, Layout::Stream | Layout::Stream2 | Layout::Stream3);
         let stream = is_stream.then(|| StreamSkipper::new(layout));
-        Skipper { layout, stream, strings: StringSkipper::default(), left: None, part: 0 }
+        Skipper {
+            layout,
+            stream,
+            strings: StringSkipper::default(),
+            left: None,
+            part: 0,
+            wants_moment: layout.has_first_moment(),
+        }
     }
 
     /// Takes what `input` has of the value; false when more is needed.
     pub fn step(&mut self, input: &mut Input<'_>) -> Result<bool, ErrorKind> {
         if let Some(stream) = &mut self.stream {
             return stream.step(input, &mut self.strings);
+        }
+        if self.wants_moment {
+            if input.take(8).is_none() {
+                return Ok(false);
+            }
+            self.wants_moment = false;
         }
         let Some(parts) = self.layout.element() else { return self.strings.skip(input) };
         let mut left = match self.left {
@@ -116,6 +131,8 @@ impl Skipper {
                     Part::String => self.strings.skip(input)?,
                     Part::Score => score(self.layout, input)?.is_some(),
                     Part::Container => container_kind(input)?.is_some(),
+                    Part::Time => input.length()?.is_some(),
+                    Part::Moment => input.take(8).is_some(),
                 };
                 if !whole {
                     self.left = Some(left);

@@ -10,7 +10,7 @@ const TIPS: &[(&[&str], &str)] = &[
     (
         &["nondeterministic_output"],
         "client|info client|list cluster|bumpepoch cluster|count-failure-reports cluster|getkeysinslot cluster|info cluster|links cluster|nodes \
-      cluster|replicas cluster|shards cluster|slaves cluster|slots dump hrandfield hscan lastsave \
+      cluster|replicas cluster|shards cluster|slaves cluster|slots dump hrandfield hscan hpttl httl lastsave \
       migrate object|encoding object|freq object|idletime object|refcount pttl spop srandmember \
       sscan time ttl xadd xautoclaim xclaim xinfo|consumers xpending \
       xtrim zrandmember zscan",

@@ -341,6 +341,7 @@ fn entry_bytes(entry: &Entry, samples: usize) -> usize {
         ValueRef::List(list) => list.memory_bytes(),
         ValueRef::Set(set) => set.memory_bytes(samples),
         ValueRef::Hash(hash) => hash.memory_bytes(samples),
+        ValueRef::Fading(fading) => fading.memory_bytes(samples),
         ValueRef::ZSet(zset) => zset.memory_bytes(samples),
         ValueRef::Stream(stream) => stream.memory_bytes(samples),
     };

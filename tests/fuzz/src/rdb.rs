@@ -6,7 +6,7 @@ use understudy::base::rng::Rng;
 use understudy::commands::digest::dataset_digest;
 use understudy::keyspace::Keyspace;
 use understudy::persist::load::{Staged, StagingOptions, StagingSink};
-use understudy::persist::rdb::{KeyMeta, Loader, RdbError, SaveOptions, Saver, Verifier};
+use understudy::persist::rdb::{KeyMeta, Loader, RdbError, SaveOptions, Saver, Target, Verifier};
 use understudy::types::CollectionLimits;
 use understudy::types::table::TableEntry;
 
@@ -70,7 +70,7 @@ fn digest_of(staged: &Staged) -> String {
 }
 
 fn save(staged: &Staged) -> Vec<u8> {
-    let mut saver = Saver::new(Vec::new(), SaveOptions { compress: true, checksum: true });
+    let mut saver = Saver::new(Vec::new(), SaveOptions { target: Target::WITH_FIELD_EXPIRY, ..SaveOptions::default() });
     saver.header(&[]).unwrap();
     for code in &staged.functions {
         saver.function(code).unwrap();

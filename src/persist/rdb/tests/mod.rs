@@ -20,6 +20,8 @@ enum Content {
     List(Vec<Vec<u8>>),
     Set(BTreeSet<Vec<u8>>),
     Hash(BTreeMap<Vec<u8>, Vec<u8>>),
+    /// With when each field expires.
+    Fading(BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>),
     /// Scores as clients see them.
     ZSet(BTreeMap<Vec<u8>, Vec<u8>>),
     /// Everything, spelled out.
@@ -44,6 +46,9 @@ fn content(value: &Value) -> Content {
             let fields: BTreeMap<_, _> = hash.iter().map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
             assert_eq!(fields.len(), hash.len());
             Content::Hash(fields)
+        }
+        Value::Fading(fading) => {
+            Content::Fading(fading.iter().map(|(f, v, time)| (f.to_vec(), (v.to_vec(), time))).collect())
         }
         Value::ZSet(zset) => {
             let text = |score| {
@@ -98,6 +103,7 @@ fn view(value: &Value) -> ValueRef<'_> {
         Value::List(list) => ValueRef::List(list),
         Value::Set(set) => ValueRef::Set(set),
         Value::Hash(hash) => ValueRef::Hash(hash),
+        Value::Fading(fading) => ValueRef::Fading(fading),
         Value::ZSet(zset) => ValueRef::ZSet(zset),
         Value::Stream(stream) => ValueRef::Stream(stream),
     }
@@ -110,6 +116,7 @@ fn encoding(value: &Value) -> &'static str {
         Value::List(list) => list.encoding(),
         Value::Set(set) => set.encoding(),
         Value::Hash(hash) => hash.encoding(),
+        Value::Fading(fading) => fading.encoding(),
         Value::ZSet(zset) => zset.encoding(),
         Value::Stream(stream) => stream.encoding(),
     }

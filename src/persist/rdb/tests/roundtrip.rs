@@ -1,11 +1,11 @@
 //! What is written comes back the same, in whatever slices it is fed; and the parts no writer of ours makes.
 
 use super::super::format::Family;
-use super::super::{ErrorKind, KeyMeta, Loader, SaveOptions, Saver, Sink, dump_payload, load_dump_payload};
+use super::super::{ErrorKind, KeyMeta, Loader, SaveOptions, Saver, Sink, Target, dump_payload, load_dump_payload};
 use super::{Content, Told, content, encoding, load, load_slices, one_key, view};
 use crate::base::rng::Rng;
 use crate::types::stream::{Group, Nack, NewId, StreamId, Trim};
-use crate::types::{CollectionLimits, Hash, List, Set, Str, Stream, Value, ZSet};
+use crate::types::{CollectionLimits, Fading, FieldTime, Hash, List, Set, Str, Stream, Value, ZSet};
 
 fn random_bytes(rng: &mut Rng) -> Vec<u8> {
     match rng.below(8) {
@@ -68,6 +68,17 @@ fn random_hash(rng: &mut Rng, limits: &CollectionLimits) -> Value {
     Value::Hash(hash)
 }
 
+/// A hash at least one of whose fields expires.
+fn random_fading(rng: &mut Rng, limits: &CollectionLimits) -> Value {
+    let mut fading = Fading::new(Hash::new());
+    for n in 0..=[3, 100, 700][rng.index(3)] {
+        let time = (n == 0 || rng.below(3) > 0).then(|| 4_000_000_000_000 + rng.below(1 << 40) as i64);
+        let field = [&random_bytes(rng)[..], n.to_string().as_bytes()].concat();
+        fading.set(&field, &random_bytes(rng), FieldTime::Set(time), limits);
+    }
+    Value::Fading(Box::new(fading))
+}
+
 fn random_zset(rng: &mut Rng, limits: &CollectionLimits) -> Value {
     let mut zset = ZSet::new();
     for _ in 0..=[3, 100, 1500][rng.index(3)] {
@@ -113,13 +124,14 @@ pub fn random_stream(rng: &mut Rng, limits: &CollectionLimits) -> Value {
     Value::Stream(stream)
 }
 
-fn random_value(rng: &mut Rng, limits: &CollectionLimits) -> Value {
-    match rng.below(6) {
+fn random_value(rng: &mut Rng, limits: &CollectionLimits, target: Target) -> Value {
+    match rng.below(7) {
         0 => random_str(rng),
         1 => random_list(rng, limits),
         2 => random_set(rng, limits),
         3 => random_hash(rng, limits),
         4 => random_stream(rng, limits),
+        5 if target.knows_field_expiry() => random_fading(rng, limits),
         _ => random_zset(rng, limits),
     }
 }
@@ -128,7 +140,7 @@ fn random_value(rng: &mut Rng, limits: &CollectionLimits) -> Value {
 pub fn random_snapshot(seed: u64, keys: u64, options: SaveOptions) -> (Vec<u8>, Told) {
     let (mut rng, limits) = (Rng::new(seed), CollectionLimits::default());
     let mut saver = Saver::new(Vec::new(), options);
-    let mut told = Told { started: vec![10], ..Told::default() };
+    let mut told = Told { started: vec![u32::from(options.target.version)], ..Told::default() };
     let aux: &[(&[u8], &[u8])] = &[(b"redis-ver", b"7.2.4"), (b"redis-bits", b"64")];
     saver.header(aux).expect("memory");
     told.aux = aux.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
@@ -141,7 +153,7 @@ pub fn random_snapshot(seed: u64, keys: u64, options: SaveOptions) -> (Vec<u8>, 
         told.sizes.push((keys, 7));
         for n in 0..keys {
             let key = if n % 3 == 0 { n.to_string() } else { format!("key:{n}") }.into_bytes();
-            let value = random_value(&mut rng, &limits);
+            let value = random_value(&mut rng, &limits, options.target);
             let expire_ms = (rng.below(3) == 0).then(|| 4_000_000_000_000 + rng.below(1 << 40) as i64);
             saver.key(&key, view(&value), KeyMeta { expire_ms, ..KeyMeta::default() }).expect("memory");
             let meta = KeyMeta { expire_ms, ..KeyMeta::default() };
@@ -156,9 +168,11 @@ pub fn random_snapshot(seed: u64, keys: u64, options: SaveOptions) -> (Vec<u8>, 
 
 #[test]
 fn random_values_come_back_with_their_encodings() {
+    let valkey = Target { family: Family::Valkey, version: 80 };
     for seed in 0..6 {
+        let target = [Target::OLDEST, Target::WITH_FIELD_EXPIRY, valkey][seed as usize % 3];
         for compress in [true, false] {
-            let (bytes, told) = random_snapshot(seed, 25, SaveOptions { compress, checksum: true });
+            let (bytes, told) = random_snapshot(seed, 25, SaveOptions { compress, checksum: true, target });
             let loaded = load(&bytes).expect("sound");
             assert!(loaded == told, "seed {seed} compress {compress}");
         }
@@ -167,7 +181,8 @@ fn random_values_come_back_with_their_encodings() {
 
 #[test]
 fn slices_of_any_size_load_the_same() {
-    let (bytes, told) = random_snapshot(99, 12, SaveOptions::default());
+    let (bytes, told) =
+        random_snapshot(99, 12, SaveOptions { target: Target::WITH_FIELD_EXPIRY, ..SaveOptions::default() });
     assert!(load_slices(bytes.chunks(1)).expect("sound") == told, "one by one");
     for seed in 0..20 {
         let mut rng = Rng::new(seed);
@@ -188,7 +203,7 @@ fn payloads_come_back() {
     let limits = CollectionLimits::default();
     let mut rng = Rng::new(5);
     for _ in 0..60 {
-        let value = random_value(&mut rng, &limits);
+        let value = random_value(&mut rng, &limits, Target::WITH_FIELD_EXPIRY);
         let payload = dump_payload(view(&value), true);
         let back = load_dump_payload(&payload, &limits).expect("sound");
         assert!(content(&back) == content(&value));
@@ -237,7 +252,8 @@ fn payloads_are_those_of_stock() {
 
 #[test]
 fn bytes_after_the_end_are_left_to_the_caller() {
-    let (bytes, told) = random_snapshot(3, 2, SaveOptions { compress: true, checksum: false });
+    let (bytes, told) =
+        random_snapshot(3, 2, SaveOptions { compress: true, checksum: false, ..SaveOptions::default() });
     let mut joined = bytes.clone();
     joined.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
     let (mut loader, mut sink) = (Loader::new(CollectionLimits::default()), Told::default());
@@ -319,7 +335,7 @@ fn the_checker_of_stock_finds_nothing_wrong() {
     let peers = concat!(env!("CARGO_MANIFEST_DIR"), "/target/peers/bin/redis-check-rdb");
     let file = std::env::temp_dir().join(format!("understudy-{}.rdb", std::process::id()));
     for (seed, compress) in [(1, true), (2, false)] {
-        let options = SaveOptions { compress, checksum: true };
+        let options = SaveOptions { compress, checksum: true, ..SaveOptions::default() };
         std::fs::write(&file, random_snapshot(seed, 20, options).0).expect("temporary file");
         let run = |program: &str| std::process::Command::new(program).arg(&file).output();
         let Ok(output) = run(peers).or_else(|_| run("redis-check-rdb")) else {

@@ -83,6 +83,7 @@ pub fn htstats_key(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let elements = match (entry.value(), entry.encoding()) {
         (ValueRef::Set(set), "hashtable") => set.len(),
         (ValueRef::Hash(hash), "hashtable") => hash.len(),
+        (ValueRef::Fading(fading), "hashtable") => fading.len(),
         (ValueRef::ZSet(zset), "skiplist") => zset.len(),
         _ => {
             return Err(CommandError::new(
