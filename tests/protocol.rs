@@ -300,3 +300,24 @@ fn a_server_out_of_descriptors_goes_on_serving() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn who_authenticates_may_send_much_in_the_same_breath() {
+    for kind in [Kind::Ours, Kind::Stock] {
+        let server = Server::start(kind, &["--requirepass", "pw"]);
+        let mut client = server.client();
+        let long = "x".repeat(100_000);
+        let mut bytes = Vec::new();
+        for words in [&["AUTH", "no"] as &[&str], &["PING"], &["AUTH", "pw"], &["SET", "k", &long], &["STRLEN", "k"]] {
+            bytes.extend(encode(words));
+        }
+        bytes.extend(b"PING\r\n");
+        client.write_raw(&bytes).unwrap();
+        let replies: Vec<String> = (0..6).map(|_| format!("{:?}", client.read().unwrap())).collect();
+        assert!(replies[0].contains("WRONGPASS") && replies[1].contains("NOAUTH"), "{kind:?}: {replies:?}");
+        assert_eq!(replies[2..], [r#"Simple("OK")"#, r#"Simple("OK")"#, "Int(100000)", r#"Simple("PONG")"#]);
+        let mut stranger = server.client();
+        stranger.write_raw(&encode(&["SET", "k", &long])).unwrap();
+        assert!(stranger.read().unwrap().text().contains("unauthenticated bulk length"), "{kind:?}");
+    }
+}

@@ -174,6 +174,18 @@ impl Disk {
         }
     }
 
+    /// Makes a directory, unless it is there.
+    pub fn make_directory(&mut self, path: &Path) -> io::Result<()> {
+        match self {
+            Disk::System => match fs::create_dir(path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                _ => Ok(()),
+            },
+            // Names of a simulation are whole paths.
+            Disk::Simulated(_) => Ok(()),
+        }
+    }
+
     /// Takes a file's name away.
     pub fn remove(&mut self, path: &Path) -> io::Result<()> {
         match self {

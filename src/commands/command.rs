@@ -49,8 +49,10 @@ pub mod flag {
     pub const NO_ASYNC_LOADING: u32 = 1 << 17;
     /// Has optional keys only.
     pub const NO_MANDATORY_KEYS: u32 = 1 << 18;
+    /// What a cluster's node takes after ASKING.
+    pub const ASKING: u32 = 1 << 19;
     /// The names, in the order in which COMMAND INFO tells them. Of `MAY_REPLICATE` it says nothing.
-    pub const NAMES: [(u32, &str); 18] = [
+    pub const NAMES: [(u32, &str); 19] = [
         (WRITE, "write"),
         (READONLY, "readonly"),
         (DENYOOM, "denyoom"),
@@ -62,6 +64,7 @@ pub mod flag {
         (STALE, "stale"),
         (SKIP_MONITOR, "skip_monitor"),
         (SKIP_SLOWLOG, "skip_slowlog"),
+        (ASKING, "asking"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
         (NO_MANDATORY_KEYS, "no_mandatory_keys"),

@@ -1,6 +1,7 @@
 //! DUMP and RESTORE: one value as bytes, to take to another server (= the commands of that name in cluster.c).
 //!
-//! Deliberately absent: MIGRATE, and RESTORE-ASKING, which only a cluster needs. IDLETIME and FREQ count where the
+//! Deliberately absent: MIGRATE, which needs a connection and so is the server's. RESTORE-ASKING is what the nodes of a
+//! cluster send each other; without one it is RESTORE. IDLETIME and FREQ count where the
 //! policy of `maxmemory` notes just that of accesses; where it does not, they are read and forgotten.
 
 use super::DataFn;
@@ -131,6 +132,18 @@ pub const ROWS: &[Row<DataFn>] = &[
         group: "generic",
         since: "2.6.0",
         summary: "Makes a key from a serialized value.",
+        run: Some(restore),
+        subcommands: &[],
+    },
+    Row {
+        name: "restore-asking",
+        arity: -4,
+        flags: flag::WRITE | flag::DENYOOM | flag::ASKING,
+        categories: category::KEYSPACE | category::DANGEROUS,
+        keys: &[one(key::OW | key::UPDATE, 1)],
+        group: "server",
+        since: "3.0.0",
+        summary: "RESTORE, as nodes of a cluster send it.",
         run: Some(restore),
         subcommands: &[],
     },

@@ -1,10 +1,8 @@
 //! Which arguments of a command are keys: for COMMAND GETKEYS, and to fetch keys ahead of their commands
 //! (= getKeysFromCommandWithSpecs of db.c).
 //!
-//! Rows tell it, save for SORT, whose STORE can only be found by reading its options, and for SET and BITFIELD, which
-//! do different things to their key depending on their options.
-//!
-//! Deliberately absent: MIGRATE's own rules, as there is no MIGRATE here.
+//! Rows tell it, save for SORT, whose STORE can only be found by reading its options, for MIGRATE, whose KEYS may be a
+//! password, and for SET and BITFIELD, which do different things to their key depending on their options.
 
 use super::command::{Begin, Find, KeySpec, flag, key};
 use super::ctx::is_option;
@@ -48,6 +46,11 @@ pub fn keys_of(row: Described<'_>, argv: Argv<'_>) -> Result<Vec<usize>, BadKeys
 /// Calls `f` with the place of each key and with what is done with it, as bits of `key`.
 #[inline]
 pub fn each_key(row: Described<'_>, argv: Argv<'_>, mut f: impl FnMut(usize, u32)) -> Result<(), BadKeys> {
+    if row.flags & flag::MOVABLEKEYS != 0 && row.name == "migrate" {
+        let group = migrated(argv)?;
+        (group.first..=group.last).for_each(|place| f(place, row.keys[0].flags));
+        return Ok(());
+    }
     for spec in row.keys.iter().filter(|spec| spec.flags & key::NOT_KEY == 0) {
         let group = match (spec.begin, spec.find) {
             (Begin::Unknown, _) | (_, Find::Unknown) => group_by_name(row, spec, argv),
@@ -137,6 +140,23 @@ fn group_by_name(row: Described<'_>, spec: &KeySpec, argv: Argv<'_>) -> Result<O
     Ok(found)
 }
 
+/// The keys of MIGRATE: the third argument, or if that is empty, what follows the word KEYS that is an option.
+fn migrated(argv: Argv<'_>) -> Result<Group, BadKeys> {
+    let mut at = 6;
+    while let Some(word) = argv.get(at) {
+        at += match word {
+            _ if is_option(word, "AUTH") => 2,
+            _ if is_option(word, "AUTH2") => 3,
+            _ if is_option(word, "KEYS") && !argv.at(3).is_empty() => return Err(BadKeys),
+            _ if is_option(word, "KEYS") && at + 1 < argv.len() => {
+                return Ok(Group { first: at + 1, last: argv.len() - 1, step: 1 });
+            }
+            _ => 1,
+        };
+    }
+    if argv.len() > 3 { Ok(Group { first: 3, last: 3, step: 1 }) } else { Err(BadKeys) }
+}
+
 /// What SET and BITFIELD do with their key, given their options.
 fn flags_by_name(row: Described<'_>, spec: &KeySpec, argv: Argv<'_>) -> u32 {
     let stated = spec.flags & !key::VARIABLE_FLAGS;
@@ -184,6 +204,7 @@ mod tests {
         row("xread", 0, &[after("STREAMS", 1, -1, 2)]),
         row("last", 0, &[after("KEYS", -2, -1, 0)]),
         row("spublish", 0, &[one(key::NOT_KEY, 1)]),
+        row("migrate", flag::MOVABLEKEYS, &[one(key::RW, 3)]),
         row("set", 0, &[one(key::RW | key::ACCESS | key::UPDATE | key::VARIABLE_FLAGS, 1)]),
         row("bitfield", 0, &[one(key::RW | key::ACCESS | key::UPDATE | key::VARIABLE_FLAGS, 1)]),
     ];
@@ -229,6 +250,14 @@ mod tests {
             ("last x keys a", "a"),
             ("last keys keys a b", "a b"),
             ("spublish c m", ""),
+            ("migrate h 1 k 0 1", "k"),
+            ("migrate h 1 k 0 1 copy replace", "k"),
+            ("migrate h 1  0 1 keys a b", "a b"),
+            ("migrate h 1  0 1 auth keys KEYS a", "a"),
+            ("migrate h 1  0 1 auth2 x keys keys keys b", "keys b"),
+            ("migrate h 1  0 1 auth2 keys keys", ""),
+            ("migrate h 1  0 1 keys", ""),
+            ("migrate h 1 keys 0 1 auth keys", "keys"),
         ] {
             assert_eq!(keys(line).as_deref(), Some(expected), "{line}");
         }
@@ -241,6 +270,7 @@ mod tests {
         }
         assert_eq!(keys("get"), None);
         assert_eq!(keys("zunionstore d"), None);
+        assert_eq!(keys("migrate h 1 k 0 1 keys a"), None);
         assert!(!takes_keys(find("spublish c m").0) && takes_keys(find("eval x 0").0));
     }
 

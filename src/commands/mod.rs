@@ -19,6 +19,7 @@ pub mod hash;
 pub mod hyperloglog;
 pub mod keys_of;
 pub mod list;
+pub mod lolwut;
 pub mod object;
 mod sample;
 pub mod scan;
@@ -52,6 +53,7 @@ pub fn all_rows() -> &'static [&'static [Row<DataFn>]] {
         hash::FIELDS_ROWS,
         hyperloglog::ROWS,
         list::ROWS,
+        lolwut::ROWS,
         object::ROWS,
         set::ROWS,
         sort::ROWS,

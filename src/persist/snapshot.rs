@@ -92,8 +92,14 @@ pub struct SnapshotSummary {
 /// Where the replication stream stood: its database, its id, its offset.
 pub type ReplicationPoint<'a> = (i64, &'a str, i64);
 
-/// The fields that stock servers put into the header. `now` is in seconds since 1970.
-pub fn standard_aux(replication: Option<ReplicationPoint<'_>>, now: i64, used_memory: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+/// The fields that stock servers put into the header. `now` is in seconds since 1970. `is_base`: this begins an
+/// append-only file.
+pub fn standard_aux(
+    replication: Option<ReplicationPoint<'_>>,
+    now: i64,
+    used_memory: u64,
+    is_base: bool,
+) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut aux = Vec::new();
     let mut put = |name: &str, value: &str| aux.push((name.into(), value.into()));
     put("redis-ver", COMPATIBLE_VERSION);
@@ -105,7 +111,7 @@ pub fn standard_aux(replication: Option<ReplicationPoint<'_>>, now: i64, used_me
         put("repl-id", id);
         put("repl-offset", &offset.to_string());
     }
-    put("aof-base", "0");
+    put("aof-base", if is_base { "1" } else { "0" });
     aux
 }
 

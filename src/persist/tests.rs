@@ -238,7 +238,7 @@ fn what_stands_beside_the_keys_comes_back() {
     let keyspace = Keyspace::new(1, Rng::new(1));
     let id = "5e3a0b7c2f1d4e6a8b9c0d1e2f3a4b5c6d7e8f90";
     let functions = vec![b"#!lua name=one".to_vec(), b"#!lua name=two".to_vec()];
-    let aux = standard_aux(Some((3, id, 1 << 40)), 1_700_000_000, 987_654_321);
+    let aux = standard_aux(Some((3, id, 1 << 40)), 1_700_000_000, 987_654_321, false);
     let options = SnapshotOptions { aux, functions: functions.clone(), ..SnapshotOptions::default() };
     let staged = stage(&bytes_of(&keyspace, &options).0, 10, StagingOptions::new(1)).expect("sound");
     assert_eq!(staged.functions, functions);
@@ -246,7 +246,7 @@ fn what_stands_beside_the_keys_comes_back() {
     assert_eq!((info.repl_stream_db, info.repl_id.as_deref(), info.repl_offset), (Some(3), Some(id), Some(1 << 40)));
     assert_eq!((info.created, info.used_memory), (Some(1_700_000_000), Some(987_654_321)));
     assert_eq!((info.writer_version.as_deref(), info.aof_base), (Some("7.2.4"), false));
-    let names: Vec<_> = standard_aux(None, 1, 1).into_iter().map(|(name, _)| String::from_utf8(name)).collect();
+    let names: Vec<_> = standard_aux(None, 1, 1, true).into_iter().map(|(name, _)| String::from_utf8(name)).collect();
     assert_eq!(
         names.into_iter().flatten().collect::<Vec<_>>().join(" "),
         "redis-ver redis-bits ctime used-mem aof-base"

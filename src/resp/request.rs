@@ -298,7 +298,7 @@ fn protocol_error<T>(text: impl Into<String>) -> Result<T, ProtocolError> {
 }
 
 /// Parses all whole commands of `buffer` into `batch` and returns how many bytes they took. What is left after them
-/// must stand at the start of the buffer of the next call.
+/// must stand at the start of the buffer of the next call. Of who has not authenticated, one command is parsed at a time.
 pub fn parse(
     buffer: &[u8],
     state: &mut ParseState,
@@ -327,6 +327,7 @@ pub fn parse(
                 },
                 Some(_) => match parse_inline(buffer, start, batch)? {
                     None => return Ok(start),
+                    Some(end) if !limits.authenticated => return Ok(end),
                     Some(end) => {
                         start = end;
                         continue;
@@ -340,6 +341,9 @@ pub fn parse(
         let end = start + state.pos;
         finish_command(start, end, state, batch);
         start = end;
+        if !limits.authenticated {
+            return Ok(start);
+        }
     }
 }
 
@@ -782,6 +786,10 @@ mod tests {
         let parse_one = |bytes: &[u8]| parse(bytes, &mut ParseState::default(), limits, &mut Batch::default());
         assert_eq!(parse_one(b"*11\r\n"), protocol_error("unauthenticated multibulk length"));
         assert_eq!(parse_one(b"*1\r\n$16385\r\n"), protocol_error("unauthenticated bulk length"));
+        for bytes in [b"*1\r\n$4\r\nPING\r\n*11\r\n".as_slice(), b"PING\r\n*11\r\n"] {
+            let first = bytes.len() - 5;
+            assert_eq!(parse_one(bytes), Ok(first), "who sent the first command may be somebody then");
+        }
     }
 
     #[test]

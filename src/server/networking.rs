@@ -215,14 +215,29 @@ impl Server {
             authenticated: client.access != Access::Login,
             big_arguments: !client.is_master(),
         };
+        if !limits.authenticated {
+            return self.process_one_by_one(id, buffer, limits);
+        }
         let mut batch = std::mem::take(&mut self.batch);
         let parsed = request::parse(&buffer, &mut client.parse, limits, &mut batch);
         batch.hold(buffer);
         let used = self.run_batch(id, &batch);
         let buffer = batch.clear();
         self.batch = batch;
-        match parsed {
-            Ok(parsed) => self.keep_input(id, buffer, used.unwrap_or(parsed)),
+        self.go_on_after_batch(id, buffer, parsed.map(|parsed| used.unwrap_or(parsed)), 0);
+    }
+
+    /// What is left of a buffer after its commands is kept, or complained about.
+    #[inline]
+    fn go_on_after_batch(
+        &mut self,
+        id: ClientId,
+        buffer: Vec<u8>,
+        used: Result<usize, request::ProtocolError>,
+        before: usize,
+    ) {
+        match used {
+            Ok(used) => self.keep_input(id, buffer, before + used),
             Err(error) => {
                 self.keep_input(id, buffer, 0);
                 if !self.hold_failure(id, &error.0) {
@@ -230,6 +245,30 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// The same for who has not authenticated: the command that comes next may do so, and what follows it may be long
+    /// then.
+    #[cold]
+    fn process_one_by_one(&mut self, id: ClientId, buffer: Vec<u8>, mut limits: RequestLimits) {
+        let (mut batch, mut at) = (Batch::default(), 0);
+        loop {
+            let Some(client) = self.clients.get_mut(id) else { return self.keep_input(id, buffer, at) };
+            limits.authenticated = client.access != Access::Login;
+            let parsed = request::parse(&buffer[at..], &mut client.parse, limits, &mut batch);
+            let cut = self.run_batch(id, &batch, &buffer[at..]);
+            batch.clear();
+            match parsed {
+                Ok(parsed) if parsed > 0 && cut.is_none() && self.is_served(id) => at += parsed,
+                parsed => {
+                    return self.go_on_after_batch(id, buffer, parsed.map(|parsed| cut.unwrap_or(parsed)), at);
+                }
+            }
+        }
+    }
+
+    fn is_served(&self, id: ClientId) -> bool {
+        self.clients.get(id).is_some_and(|client| client.waiting.is_none())
     }
 
     /// Runs what stands in a client's input though nothing new came: the stream that followed a snapshot at once.

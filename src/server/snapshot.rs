@@ -1,6 +1,7 @@
 //! Snapshots: in the foreground, by a forked child to a file, or by one to a pipe for replicas (= rdbSave* of rdb.c).
 
 use super::child::Children;
+use super::rewrite_aof::Rewrites;
 use super::{Procedure, Server, logging};
 use crate::base::clock::Clock;
 use crate::base::disk::DiskFile;
@@ -18,7 +19,7 @@ const PIPE_CHUNK: usize = 1 << 20;
 /// After a failed save the next one by a save point waits so long.
 const RETRY_MS: i64 = 5000;
 /// The exit code of a child that was told to stop.
-const EXIT_KILLED: i32 = 255;
+pub(super) const EXIT_KILLED: i32 = 255;
 
 /// Where a child's snapshot goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,23 @@ pub enum SnapshotTarget {
     DiskForReplicas,
     /// Through a pipe to replicas.
     Pipe,
+    /// To the base of an append-only file.
+    AofBase,
+}
+
+impl SnapshotTarget {
+    /// Whether it goes to the file of snapshots.
+    fn is_rdb_file(self) -> bool {
+        matches!(self, SnapshotTarget::Disk | SnapshotTarget::DiskForReplicas)
+    }
+
+    fn describe(self) -> &'static str {
+        match self {
+            SnapshotTarget::Disk | SnapshotTarget::DiskForReplicas => "saving",
+            SnapshotTarget::Pipe => "RDB transfer",
+            SnapshotTarget::AofBase => "append only file rewriting",
+        }
+    }
 }
 
 /// A file that is a snapshot once it is whole.
@@ -89,6 +107,8 @@ pub struct Snapshot {
     pub last_cow_bytes: u64,
     /// `keys.dirty` at the last save.
     pub saved_dirty: u64,
+    /// What became of BGREWRITEAOF.
+    pub rewrites: Rewrites,
     /// Saves to the file that were begun since the start, as stock counts them.
     pub saves: u64,
     /// Keys and expired keys of the last load.
@@ -109,10 +129,16 @@ impl Snapshot {
             last_child_seconds: -1,
             last_cow_bytes: 0,
             saved_dirty: 0,
+            rewrites: Rewrites::default(),
             saves: 0,
             last_load: (0, 0),
             retry_at_ms: 0,
         }
+    }
+
+    /// The child that runs, if it makes the base of an append-only file, or the one that makes anything else.
+    pub fn child_of(&self, rewrites: bool) -> Option<&SnapshotChild> {
+        self.child.as_ref().filter(|child| (child.target == SnapshotTarget::AofBase) == rewrites)
     }
 
     /// The offset of the snapshot file that is being made for replicas; another one may join.
@@ -133,9 +159,10 @@ impl Server {
         self.keys.dirty.saturating_sub(self.snapshot.saved_dirty)
     }
 
-    fn snapshot_options(&self, parts: Parts) -> SnapshotOptions {
+    fn snapshot_options(&self, target: SnapshotTarget, parts: Parts) -> SnapshotOptions {
+        let is_base = target == SnapshotTarget::AofBase;
         let point = (self.repl.stream_db as i64, self.repl.replid.as_str(), self.repl.log.end() as i64);
-        let point = (self.repl.log.is_active() && self.repl.data_is_known).then_some(point);
+        let point = (self.repl.log.is_active() && self.repl.data_is_known && !is_base).then_some(point);
         let libraries = self.scripts.functions.libraries().filter(|_| parts.functions);
         SnapshotOptions {
             compress: self.config.rdbcompression,
@@ -143,7 +170,7 @@ impl Server {
             incremental_fsync: self.config.rdb_save_incremental_fsync,
             key_delay_us: self.config.rdb_key_save_delay,
             accesses: self.saved_accesses(),
-            aux: standard_aux(point, self.keys.now / 1000, self.used_memory() as u64),
+            aux: standard_aux(point, self.keys.now / 1000, self.used_memory() as u64, is_base),
             functions: libraries.map(|library| library.code.to_vec()).collect(),
             without_keys: !parts.keys,
             target: None,
@@ -153,7 +180,7 @@ impl Server {
     /// Saves to the file while everybody waits.
     pub fn rdb_save(&mut self) -> io::Result<()> {
         self.snapshot.saves += 1;
-        let options = self.snapshot_options(Parts::ALL);
+        let options = self.snapshot_options(SnapshotTarget::Disk, Parts::ALL);
         let name = self.config.dbfilename.display().to_string();
         let outcome = save_to_file(&mut self.disk, &self.keys, &self.config.dir, &name, &options);
         match &outcome {
@@ -181,10 +208,11 @@ impl Server {
         if self.snapshot.child.is_some() {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
-        self.snapshot.saves += u64::from(target != SnapshotTarget::Pipe);
-        let file = if target == SnapshotTarget::Pipe { None } else { self.temp_snapshot() };
+        self.snapshot.saves += u64::from(target.is_rdb_file());
+        let place = self.place_of(target);
+        let file = if target == SnapshotTarget::Pipe { None } else { self.temp_snapshot(target) };
         if let Children::Simulated(_) = self.children {
-            return self.bear_simulated_child(target, parts, file);
+            return self.bear_simulated_child(target, parts, (file, place));
         }
         let (info_out, info_in) = net::pipe()?;
         let data = if target == SnapshotTarget::Pipe { Some(net::pipe()?) } else { None };
@@ -193,8 +221,9 @@ impl Server {
         match process::fork()? {
             Fork::Child => {
                 drop(info_out);
-                let options = self.snapshot_options(parts);
-                let code = self.snapshot_child(file, data.map(|(_, end)| end), &marker, info_in, &options);
+                let options = self.snapshot_options(target, parts);
+                let data = data.map(|(_, end)| end);
+                let code = self.snapshot_child(target, (file, place), data, (&marker, info_in), &options);
                 process::exit_now(code)
             }
             Fork::Parent(pid) => {
@@ -209,19 +238,32 @@ impl Server {
     }
 
     /// Makes the file that a child is to write. If that cannot be, the child fails, and what follows from that follows.
-    fn temp_snapshot(&mut self) -> Option<TempFile> {
+    fn temp_snapshot(&mut self, target: SnapshotTarget) -> Option<TempFile> {
         // The name must not be that of a child whose parent was killed and that still writes.
-        let writer = format!("{}.{}", &self.run_id[..8], self.snapshot.saves);
-        let path = temp_file(&self.config.dir, &writer);
+        let writer = |count: u64| format!("{}.{count}", &self.run_id[..8]);
+        let path = match target {
+            SnapshotTarget::AofBase => self.temp_base(&writer(self.snapshot.rewrites.begun)),
+            _ => temp_file(&self.config.dir, &writer(self.snapshot.saves)),
+        };
         let file = self.disk.create(&path).inspect_err(|error| {
             log::error!("Failed opening the temp RDB file {} for saving: {error}", path.display());
         });
         file.ok().map(|file| TempFile { file, path })
     }
 
+    /// Where a snapshot stands once it is whole.
+    fn place_of(&mut self, target: SnapshotTarget) -> PathBuf {
+        if target == SnapshotTarget::AofBase { self.next_base() } else { self.rdb_path() }
+    }
+
     /// In a simulation the snapshot is taken at once, and its way out is the simulation's affair.
-    fn bear_simulated_child(&mut self, target: SnapshotTarget, parts: Parts, file: Option<TempFile>) -> io::Result<()> {
-        let (options, mut snapshot) = (self.snapshot_options(parts), Vec::new());
+    fn bear_simulated_child(
+        &mut self,
+        target: SnapshotTarget,
+        parts: Parts,
+        (file, place): (Option<TempFile>, PathBuf),
+    ) -> io::Result<()> {
+        let (options, mut snapshot) = (self.snapshot_options(target, parts), Vec::new());
         let piped = target == SnapshotTarget::Pipe;
         let marker = self.rng.hex::<40>();
         if piped {
@@ -232,7 +274,6 @@ impl Server {
             snapshot.extend_from_slice(&marker);
         }
         let Children::Simulated(children) = &mut self.children else { return Ok(()) };
-        let place = self.config.dir.join(&self.config.dbfilename);
         let handle = file.as_ref().and_then(|temp| Some((temp.file.another().ok()?, temp.path.clone(), place)));
         let (pid, info, data) = children.bear(snapshot, piped, handle);
         self.adopt_child(pid, target, info, data, file)
@@ -254,8 +295,7 @@ impl Server {
         data: Option<Transport>,
         file: Option<TempFile>,
     ) -> io::Result<()> {
-        let what = if target == SnapshotTarget::Pipe { "RDB transfer" } else { "saving" };
-        log::info!("Background {what} started by pid {pid}");
+        log::info!("Background {} started by pid {pid}", target.describe());
         let info_file = self.event_loop.add_file(&mut info)?;
         self.event_loop.create_file_event(info_file, Interest::Readable, Procedure::ReadChildInfo);
         if let Some(mut transport) = data {
@@ -263,7 +303,10 @@ impl Server {
             self.event_loop.create_file_event(file, Interest::Readable, Procedure::ReadSnapshotPipe);
             self.snapshot.pipe = Some(SnapshotPipe { transport, file, chunk: Vec::with_capacity(PIPE_CHUNK) });
         }
-        self.snapshot.scheduled = false;
+        match target {
+            SnapshotTarget::AofBase => self.snapshot.rewrites.scheduled = false,
+            _ => self.snapshot.scheduled = false,
+        }
         self.snapshot.child = Some(SnapshotChild {
             pid,
             target,
@@ -280,10 +323,10 @@ impl Server {
     /// What the child does: everything, then it tells how much memory it had to copy.
     fn snapshot_child(
         &mut self,
-        file: Option<TempFile>,
+        target: SnapshotTarget,
+        (file, place): (Option<TempFile>, PathBuf),
         data: Option<OwnedFd>,
-        marker: &[u8; 40],
-        info: OwnedFd,
+        (marker, info): (&[u8; 40], OwnedFd),
         options: &SnapshotOptions,
     ) -> i32 {
         logging::set_role(logging::Role::Child);
@@ -291,18 +334,16 @@ impl Server {
         self.settle_in_as_child();
         // Listeners that live on in the child would keep the port taken if the parent dies.
         self.listeners.clear();
-        let piped = data.is_some();
         let outcome = match (file, data) {
             (_, Some(end)) => self.snapshot_to_pipe(end, marker, options),
             (Some(mut temp), None) => {
-                let place = self.rdb_path();
                 save_into(&mut self.disk, &self.keys, (&mut temp.file, &temp.path), &place, options).map(drop)
             }
             (None, None) => Err(io::ErrorKind::NotFound.into()),
         };
         let copied = process::private_dirty_bytes();
         match &outcome {
-            Ok(()) if !piped => log::info!("DB saved on disk"),
+            Ok(()) if target.is_rdb_file() => log::info!("DB saved on disk"),
             Ok(()) => {}
             Err(error) => log::error!("Error saving DB: {error}"),
         }
@@ -371,13 +412,20 @@ impl Server {
         child.told.reserve(64);
         let _ = child.info.0.read(&mut child.told, 64);
         self.event_loop.remove_file(child.info.1, &mut child.info.0);
-        let took_ms = self.clock.unix_ms() - child.started_ms;
-        self.snapshot.last_child_seconds = took_ms / 1000;
-        if let Ok(copied) = child.told.as_slice().try_into() {
-            self.snapshot.last_cow_bytes = u64::from_le_bytes(copied);
-        }
+        let seconds = (self.clock.unix_ms() - child.started_ms) / 1000;
+        let copied = child.told.as_slice().try_into().map(u64::from_le_bytes).ok();
         let ok = exit == Exit::Code(0);
-        if child.target == SnapshotTarget::Pipe {
+        let (last_seconds, last_cow_bytes) = match child.target {
+            SnapshotTarget::AofBase => {
+                (&mut self.snapshot.rewrites.last_seconds, &mut self.snapshot.rewrites.last_cow_bytes)
+            }
+            _ => (&mut self.snapshot.last_child_seconds, &mut self.snapshot.last_cow_bytes),
+        };
+        *last_seconds = seconds;
+        *last_cow_bytes = copied.unwrap_or(*last_cow_bytes);
+        if child.target == SnapshotTarget::AofBase {
+            self.rewrite_ended(&child, exit);
+        } else if child.target == SnapshotTarget::Pipe {
             self.close_snapshot_pipe();
             match exit {
                 Exit::Code(0) => log::info!("Background RDB transfer terminated with success"),
@@ -394,6 +442,7 @@ impl Server {
         {
             log::error!("Scheduled BGSAVE: {error}");
         }
+        self.rewrite_if_scheduled();
     }
 
     fn file_child_ended(&mut self, child: SnapshotChild, exit: Exit) {

@@ -9,7 +9,7 @@ pub fn tips(name: &str) -> &'static [&'static str] {
 const TIPS: &[(&[&str], &str)] = &[
     (
         &["nondeterministic_output"],
-        "client|info client|list cluster|bumpepoch cluster|count-failure-reports cluster|getkeysinslot cluster|info cluster|links cluster|nodes \
+        "client|info client|list cluster|bumpepoch cluster|count-failure-reports cluster|getkeysinslot cluster|info cluster|links cluster|myshardid cluster|nodes \
       cluster|replicas cluster|shards cluster|slaves cluster|slots dump hrandfield hscan hpttl httl lastsave \
       migrate object|encoding object|freq object|idletime object|refcount pttl spop srandmember \
       sscan time ttl xadd xautoclaim xclaim xinfo|consumers xpending \

@@ -219,6 +219,18 @@ pub const ROWS: &[Row<HouseFn>] = &[
         subcommands: &[],
     },
     Row {
+        name: "bgrewriteaof",
+        arity: 1,
+        flags: flag::ADMIN | flag::NOSCRIPT | flag::NO_ASYNC_LOADING,
+        categories: 0,
+        keys: &[],
+        group: "server",
+        since: "1.0.0",
+        summary: "Writes the data set as the base of an append-only file, in the background.",
+        run: Some(Server::bgrewriteaof_command),
+        subcommands: &[],
+    },
+    Row {
         name: "lastsave",
         arity: 1,
         flags: flag::LOADING | flag::STALE | flag::FAST,
@@ -245,7 +257,7 @@ pub const ROWS: &[Row<HouseFn>] = &[
 ];
 
 fn save(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
-    if server.snapshot.child.is_some() {
+    if server.snapshot.child_of(false).is_some() {
         return Err(CommandError::new("ERR Background save already in progress"));
     }
     server.rdb_save().map_err(|_| CommandError::new("ERR"))?;
@@ -261,12 +273,13 @@ fn bgsave(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
         Some(arg) if is_option(arg, "SCHEDULE") && argv.len() == 2 => true,
         _ => return Err(crate::commands::error::SYNTAX),
     };
+    let is_no_save = |target| matches!(target, SnapshotTarget::Pipe | SnapshotTarget::AofBase);
     let text = match &server.snapshot.child {
-        Some(child) if child.target == SnapshotTarget::Pipe && schedule => {
+        Some(child) if is_no_save(child.target) && schedule => {
             server.snapshot.scheduled = true;
             "Background saving scheduled"
         }
-        Some(child) if child.target == SnapshotTarget::Pipe => {
+        Some(child) if is_no_save(child.target) => {
             return Err(CommandError::new(
                 "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
             ));

@@ -2,6 +2,7 @@
 
 pub mod acl;
 pub mod client;
+pub mod cluster;
 pub mod command;
 mod command_docs;
 pub mod command_tips;
@@ -13,6 +14,7 @@ pub mod house;
 pub mod info;
 pub mod latency;
 pub mod memory;
+pub mod migrate;
 pub mod module;
 pub mod pubsub;
 pub mod role;
@@ -28,6 +30,7 @@ pub fn all_rows() -> &'static [&'static [Row<HouseFn>]] {
     &[
         acl::ROWS,
         client::ROWS,
+        cluster::ROWS,
         command::ROWS,
         config::ROWS,
         connection::ROWS,
@@ -37,6 +40,7 @@ pub fn all_rows() -> &'static [&'static [Row<HouseFn>]] {
         info::ROWS,
         latency::ROWS,
         memory::ROWS,
+        migrate::ROWS,
         module::ROWS,
         pubsub::ROWS,
         role::ROWS,

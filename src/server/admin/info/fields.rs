@@ -6,7 +6,6 @@ use crate::base::process;
 use crate::config::COMPATIBLE_VERSION;
 use crate::keyspace::access::CLOCK_MASK;
 use crate::pubsub::Space;
-use crate::server::snapshot::SnapshotChild;
 use crate::server::stats::Measured;
 use crate::server::{Client, Server, startup};
 
@@ -78,9 +77,10 @@ pub const CLIENTS: &[Field] = &[
     ("paused_timeout_milliseconds", |server| show(server.pauses.reason(server.keys.now).1)),
 ];
 
-/// A figure of the snapshot child that runs.
-fn of_child(server: &Server, default: &str, figure: fn(&Server, &SnapshotChild) -> String) -> String {
-    server.snapshot.child.as_ref().map_or_else(|| default.into(), |child| figure(server, child))
+/// For how long a child has been making a snapshot, or the base of an append-only file; −1 without one.
+fn child_seconds(server: &Server, rewrites: bool) -> String {
+    let started_ms = server.snapshot.child_of(rewrites).map(|child| child.started_ms);
+    show(started_ms.map_or(-1, |started_ms| (server.clock.unix_ms() - started_ms) / 1000))
 }
 
 pub const PERSISTENCE: &[Field] = &[
@@ -93,27 +93,28 @@ pub const PERSISTENCE: &[Field] = &[
     ("current_save_keys_processed", zero),
     ("current_save_keys_total", zero),
     ("rdb_changes_since_last_save", |server| show(server.unsaved_changes())),
-    ("rdb_bgsave_in_progress", |server| show(u8::from(server.snapshot.child.is_some()))),
+    ("rdb_bgsave_in_progress", |server| show(u8::from(server.snapshot.child_of(false).is_some()))),
     ("rdb_last_save_time", |server| show(server.snapshot.last_save_s)),
     ("rdb_last_bgsave_status", |server| if server.snapshot.last_save_ok { "ok".into() } else { "err".into() }),
     ("rdb_last_bgsave_time_sec", |server| show(server.snapshot.last_child_seconds)),
-    ("rdb_current_bgsave_time_sec", |server| {
-        of_child(server, "-1", |server, child| show((server.clock.unix_ms() - child.started_ms) / 1000))
-    }),
+    ("rdb_current_bgsave_time_sec", |server| child_seconds(server, false)),
     ("rdb_saves", |server| show(server.snapshot.saves)),
     ("rdb_last_cow_size", |server| show(server.snapshot.last_cow_bytes)),
     ("rdb_last_load_keys_expired", |server| show(server.snapshot.last_load.1)),
     ("rdb_last_load_keys_loaded", |server| show(server.snapshot.last_load.0)),
     ("aof_enabled", zero),
-    ("aof_rewrite_in_progress", zero),
-    ("aof_rewrite_scheduled", zero),
-    ("aof_last_rewrite_time_sec", |_| "-1".into()),
-    ("aof_current_rewrite_time_sec", |_| "-1".into()),
-    ("aof_last_bgrewrite_status", |_| "ok".into()),
-    ("aof_rewrites", zero),
-    ("aof_rewrites_consecutive_failures", zero),
+    ("aof_rewrite_in_progress", |server| show(u8::from(server.snapshot.child_of(true).is_some()))),
+    ("aof_rewrite_scheduled", |server| show(u8::from(server.snapshot.rewrites.scheduled))),
+    ("aof_last_rewrite_time_sec", |server| show(server.snapshot.rewrites.last_seconds)),
+    ("aof_current_rewrite_time_sec", |server| child_seconds(server, true)),
+    (
+        "aof_last_bgrewrite_status",
+        |server| if server.snapshot.rewrites.failures == 0 { "ok".into() } else { "err".into() },
+    ),
+    ("aof_rewrites", |server| show(server.snapshot.rewrites.begun)),
+    ("aof_rewrites_consecutive_failures", |server| show(server.snapshot.rewrites.failures)),
     ("aof_last_write_status", |_| "ok".into()),
-    ("aof_last_cow_size", zero),
+    ("aof_last_cow_size", |server| show(server.snapshot.rewrites.last_cow_bytes)),
     ("module_fork_in_progress", zero),
     ("module_fork_last_cow_size", zero),
 ];
