@@ -340,6 +340,28 @@ fn debug_answers_as_stock_does() {
         &["DEBUG", "ERROR", "WRONG something"],
         &["DEBUG", "PAUSE-CRON", "0"],
         &["DEBUG", "CHANGE-REPL-ID"],
+        &["SET", "number", "12"],
+        &["DEBUG", "SDSLEN", "number"],
+        &["DEBUG", "SDSLEN", "none"],
+        &["DEBUG", "SDSLEN"],
+        &["DEBUG", "LEAK", "some"],
+        &["DEBUG", "MALLCTL", "no.such"],
+        &["DEBUG", "MALLCTL", "opt.narenas"],
+        &["DEBUG", "MALLCTL-STR", "no.such"],
+        &["DEBUG", "LISTPACK", "none"],
+        &["DEBUG", "QUICKLIST", "none"],
+        &["DEBUG", "QUICKLIST", "key:1"],
+        &["DEBUG", "CLIENT-EVICTION"],
+        &["DEBUG", "AOF-FLUSH-SLEEP", "0"],
+        &["DEBUG", "DROP-CLUSTER-PACKET-FILTER", "-1"],
+        &["DEBUG", "CLUSTERLINK", "KILL", "all", "nobody"],
+        &["DEBUG", "CLUSTERLINK", "KEEP", "all", "nobody"],
+        &["DEBUG", "QUICKLIST-PACKED-THRESHOLD", "100b"],
+        &["DEBUG", "QUICKLIST-PACKED-THRESHOLD", "much"],
+        &["DEBUG", "QUICKLIST-PACKED-THRESHOLD", "5gb"],
+        &["DEBUG", "QUICKLIST-PACKED-THRESHOLD", "0"],
+        &["DEBUG", "REPLYBUFFER", "NONSENSE", "1"],
+        &["DEBUG", "STRINGMATCH-LEN"],
         &["GET", "long:7"],
         &["GET", "short:7"],
         &["DBSIZE"],
@@ -364,6 +386,10 @@ fn debug_answers_as_stock_does() {
             assert_eq!(raw[0].escape_ascii().to_string(), raw[1].escape_ascii().to_string(), "{kind} in {protocol}");
         }
     }
+    let text = us.cmd(&["DEBUG", "SDSLEN", "key:1"]).text();
+    assert!(text.starts_with("key_sds_len:5, key_sds_avail:0, ") && text.contains(", val_sds_len:7, "), "{text}");
+    assert!(us.cmd(&["DEBUG", "LOADAOF"]).is_error(), "and we go on");
+    us.good(&["DEBUG", "STRINGMATCH-TEST"]);
     us.good(&["RPUSH", "l", "a", "b", "c"]);
     let text = us.cmd(&["DEBUG", "OBJECT", "l"]).text();
     assert!(text.contains(" refcount:1 encoding:listpack serializedlength:") && text.contains(" lru:"), "{text}");
@@ -441,4 +467,40 @@ fn expired_keys_stay_until_they_are_asked_for_when_debug_says_so() {
     client.good(&["DEBUG", "SET-ACTIVE-EXPIRE", "1"]);
     wait_until(Duration::from_secs(20), "the key is gone", || client.cmd(&["DBSIZE"]) == Value::Int(0));
     assert_eq!(server.info("expired_keys"), "1");
+}
+
+#[test]
+fn wrong_checksums_pass_where_debug_says_so() {
+    let dir = fresh_dir();
+    let mut server = Server::start_in(Kind::Ours, &dir, &[]);
+    fill(&mut server.client());
+    server.client().good(&["SAVE"]);
+    let path = dir.join("dump.rdb");
+    let mut file = fs::read(&path).unwrap();
+    *file.last_mut().unwrap() ^= 1;
+    fs::write(&path, file).unwrap();
+    let mut payload = server.cmd(&["DUMP", "string:number:007"]).bytes();
+    *payload.last_mut().unwrap() ^= 1;
+    let restore = [b"RESTORE".as_slice(), b"again", b"0", &payload];
+    for (skip, passes) in [("0", false), ("1", true), ("0", false)] {
+        server.client().good(&["DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", skip]);
+        server.cmd(&["DEL", "again"]);
+        assert_eq!(server.cmd(&restore).is_error(), !passes);
+        assert_eq!(server.cmd(&["DEBUG", "RELOAD", "NOSAVE"]).is_error(), !passes);
+    }
+    server.kill();
+}
+
+#[test]
+fn cron_goes_faster_where_there_are_many_clients() {
+    for kind in [Kind::Ours, Kind::Stock] {
+        let server = Server::start(kind, &["--hz", "1"]);
+        let crowd: Vec<TcpStream> =
+            (0..450).map(|_| TcpStream::connect(("127.0.0.1", server.port())).unwrap()).collect();
+        wait_until(Duration::from_secs(30), "hz has followed", || server.info("hz") == "4");
+        assert_eq!(server.info("configured_hz"), "1");
+        server.client().good(&["CONFIG", "SET", "dynamic-hz", "no"]);
+        wait_until(Duration::from_secs(30), "hz is as it is set", || server.info("hz") == "1");
+        drop(crowd);
+    }
 }

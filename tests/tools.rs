@@ -175,6 +175,58 @@ fn redis_cli_keeps_statistics() {
 }
 
 #[test]
+fn redis_cli_measures_latencies() {
+    let server = Server::start(Kind::Ours, &[]);
+    let numbers = |line: &str| line.split_whitespace().filter(|word| word.parse::<f64>().is_ok()).count();
+    for (mode, lines) in [("--latency", 1), ("--latency-history", 2)] {
+        let tool = Running::start(cli(&server, &[mode, "-i", "0.1"]), &fresh_dir());
+        wait_until(BOUND, mode, || tool.said().lines().filter(|line| numbers(line) >= 4).count() >= lines);
+    }
+    let spectrum = Running::start(cli(&server, &["--latency-dist", "-i", "0.1"]), &fresh_dir());
+    spectrum.wait_for("---------------------------------------------");
+    wait_until(BOUND, "pings come", || server.info("cmdstat_ping").contains("calls="));
+}
+
+#[test]
+fn redis_cli_finds_hot_keys_and_tries_the_eviction() {
+    let server = Server::start(Kind::Ours, &["--maxmemory-policy", "allkeys-lfu"]);
+    let mut client = server.client();
+    for number in 0..50 {
+        client.good(&["SET", &format!("cold:{number}"), "v"]);
+    }
+    client.good(&["CONFIG", "SET", "lfu-log-factor", "0"]);
+    for _ in 0..200 {
+        client.good(&["GET", "cold:7"]);
+    }
+    let hot = ask(&server, &["--hotkeys"]);
+    assert!(hot.contains("Sampled 50 keys in the keyspace!"), "{hot}");
+    assert!(
+        hot.lines().any(|line| line.starts_with("hot key found with counter: ") && line.contains("cold:7")),
+        "{hot}"
+    );
+    client.good(&["FLUSHALL"]);
+    client.good(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", "3mb"]);
+    // What it says stays in its buffer until it ends, which it does not do by itself.
+    let _test = Running::start(cli(&server, &["--lru-test", "100000"]), &fresh_dir());
+    wait_until(BOUND, "keys are evicted", || server.info("evicted_keys").parse::<u64>().is_ok_and(|count| count > 0));
+    assert!(server.info("cmdstat_get").starts_with("calls="));
+}
+
+#[test]
+fn redis_cli_takes_the_functions() {
+    let server = Server::start(Kind::Ours, &[]);
+    server.client().good(&["SET", "key", "not taken"]);
+    let code = "#!lua name=lib\nredis.register_function('f', function() return 7 end)";
+    server.client().good(&["FUNCTION", "LOAD", code]);
+    let dir = fresh_dir();
+    let file = dir.join("dump.rdb");
+    said(&cli(&server, &["--functions-rdb", file.to_str().unwrap()]).output().unwrap());
+    let stock = Server::start_in(Kind::Stock, &dir, &[]);
+    stock.wait_loaded();
+    assert_eq!((stock.cmd(&["FCALL", "f", "0"]), stock.cmd(&["DBSIZE"])), (Value::Int(7), Value::Int(0)));
+}
+
+#[test]
 fn redis_benchmark_with_its_default_tests() {
     let server = Server::start(Kind::Ours, &[]);
     let tests = "ping_inline,ping_mbulk,set,get,incr,lpush,rpush,lpop,rpop,sadd,hset,spop,zadd,zpopmin,lrange_100,\

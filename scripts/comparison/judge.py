@@ -105,10 +105,25 @@ def sample(argv, a, b):
     return same_size(argv, a, b)
 
 
+def geo_ties(argv, a, b):
+    """COUNT without ANY: of several at the same distance stock takes any, in any order (its sort is not stable).
+    So such searches ask for the distances, and none of them is stored."""
+    words = [word.upper() for word in argv]
+    if b"COUNT" not in words or b"ANY" in words or b"WITHDIST" not in words or not same_size(argv, a, b):
+        return False
+    left, right = ([items(found)[:2] for found in items(reply)] for reply in (a, b))
+    if [found[1:] for found in left] != [found[1:] for found in right]:
+        return False
+    last = left[-1][1:] if left else None
+    inner = [in_order(found for found in side if found[1:] != last) for side in (left, right)]
+    return inner[0] == inner[1]
+
+
 RULES = {b"HGETALL": unordered_pairs, b"SCAN": partial_scan, b"SSCAN": partial_scan, b"HSCAN": partial_scan, b"ZSCAN": partial_scan,
          b"OBJECT": object_rule, b"SORT": sort_rule, b"SORT_RO": sort_rule, b"HELLO": hello, b"TIME": same_size,
          b"XPENDING": streams.pending, b"XINFO": streams.info, b"FUNCTION": scripted.function_rule}
 RULES.update(dict.fromkeys((b"SMEMBERS", b"SUNION", b"SINTER", b"SDIFF", b"KEYS", b"HKEYS", b"HVALS"), unordered))
+RULES.update(dict.fromkeys((b"GEORADIUS", b"GEORADIUS_RO", b"GEORADIUSBYMEMBER", b"GEORADIUSBYMEMBER_RO", b"GEOSEARCH"), geo_ties))
 RULES.update(dict.fromkeys((b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME"), near_time))
 RULES.update(dict.fromkeys((b"RANDOMKEY", b"DUMP"), same_shape))
 RULES.update(dict.fromkeys((b"SPOP", b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER"), sample))

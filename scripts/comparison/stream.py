@@ -71,13 +71,16 @@ TEMPLATES = """
 25 GEOADD {g} [NX|XX] [CH] {ll} {m} [{ll} {m}] [{ll} {m}]
 5  GEODIST {g} {m} {m} [{u}]
 4  (GEOHASH|GEOPOS) {g} {m}+
-6  GEORADIUS {g} {ll} {rad} [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT {cnt} [ANY]] [ASC|DESC]
+3  GEORADIUS {g} {ll} {rad} [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT {cnt} ANY] [ASC|DESC]
+3  GEORADIUS {g} {ll} {rad} [WITHCOORD] WITHDIST [WITHHASH] COUNT {cnt} [ASC|DESC]
 4  GEORADIUS_RO {g} {ll} {rad} [WITHDIST] [ASC|DESC] [STORE {g}]
-4  GEORADIUSBYMEMBER {g} {m} {rad} [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT {cnt}] [ASC|DESC]
+2  GEORADIUSBYMEMBER {g} {m} {rad} [WITHCOORD] [WITHDIST] [WITHHASH] [ASC|DESC]
+2  GEORADIUSBYMEMBER {g} {m} {rad} [WITHCOORD] WITHDIST [WITHHASH] COUNT {cnt} [ASC|DESC]
 2  GEORADIUSBYMEMBER_RO {g} {m} {rad} [WITHCOORD] [WITHDIST] [COUNT {cnt} ANY]
-3  (GEORADIUS {g} {ll} {rad}|GEORADIUSBYMEMBER {g} {m} {rad}) (STORE|STOREDIST) {g} [COUNT {cnt}] [ASC|DESC]
-12 GEOSEARCH {g} (FROMMEMBER {m}|FROMLONLAT {ll}) (BYRADIUS {rad}|BYBOX {side} {rad}) [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT {cnt} [ANY]] [ASC|DESC]
-4  GEOSEARCHSTORE {g} {g} (FROMMEMBER {m}|FROMLONLAT {ll}) (BYRADIUS {rad}|BYBOX {side} {rad}) [STOREDIST] [COUNT {cnt}] [ASC|DESC]
+3  (GEORADIUS {g} {ll} {rad}|GEORADIUSBYMEMBER {g} {m} {rad}) (STORE|STOREDIST) {g} [ASC|DESC]
+6  GEOSEARCH {g} (FROMMEMBER {m}|FROMLONLAT {ll}) (BYRADIUS {rad}|BYBOX {side} {rad}) [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT {cnt} ANY] [ASC|DESC]
+6  GEOSEARCH {g} (FROMMEMBER {m}|FROMLONLAT {ll}) (BYRADIUS {rad}|BYBOX {side} {rad}) [WITHCOORD] WITHDIST [WITHHASH] COUNT {cnt} [ASC|DESC]
+4  GEOSEARCHSTORE {g} {g} (FROMMEMBER {m}|FROMLONLAT {ll}) (BYRADIUS {rad}|BYBOX {side} {rad}) [STOREDIST] [COUNT {cnt} ANY] [ASC|DESC]
 2  ZRANGE {g} {idx} {idx} WITHSCORES
 1  DEL {g}
 30 RPUSH {l} {m}+
@@ -175,6 +178,7 @@ TEMPLATES = """
 12 (TTL|PTTL|EXPIRETIME|PEXPIRETIME) {a}
 6  PERSIST {a}
 4  DUMP {a}
+1  RESTORE-ASKING {a} (0|{pttl}) {dump} [REPLACE]
 4  RESTORE {a} (0|{pttl}|{pat} ABSTTL) {dump} [REPLACE] [IDLETIME {cnt}|FREQ {cnt}]
 3  KEYS {glob}
 4  SCAN 0 COUNT 100000 [MATCH {glob}] [TYPE (string|list|set|hash|zset|stream|foo)]
@@ -240,6 +244,12 @@ TEMPLATES = """
 1  {unknown} {v} {a}
 1  (EXEC|DISCARD|UNWATCH)
 2  TIME
+1  CLUSTER (HELP|INFO|NODES|SLOTS|MYID|KEYSLOT {k}|COUNTKEYSINSLOT 1|RESET HARD|KEYSLOT|FOO)
+1  (READONLY|READWRITE|ASKING) [{v}]
+1  MIGRATE 127.0.0.1 1 {k} (0|{db}|x) (1000|x) [COPY] [REPLACE] [AUTH {v}|AUTH2 {v} {v}|AUTH|FOO|KEYS {k}]
+1  LOLWUT VERSION (x|5 x|6 1 x)
+1  COMMAND (GETKEYS MIGRATE h 1 {k} 0 1 [COPY]|GETKEYSANDFLAGS MIGRATE h 1 {k} 0 1 AUTH KEYS)
+1  MODULE (LIST|FOO)
 1  COMMAND (COUNT foo|GETKEYS SET {k} {v}|GETKEYS ZUNIONSTORE {z} 2 {z} {z}|GETKEYS MSET {k} 1 {k} 2|GETKEYS GET|GETKEYS|FOO)
 3  ACL SETUSER (alice|bob) {rule} [{rule}] [{rule}]
 3  ACL DRYRUN (alice|bob) (GET {k}|SET {k} {v} [GET]|MGET {k} {l}|LMOVE {l} {l} LEFT LEFT|SORT {l} STORE {k}|ZUNIONSTORE {z} 2 {z} {s})
@@ -599,7 +609,7 @@ class Stream:
 NEEDS_A_LOOK = {b"SPOP", b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER", b"RANDOMKEY", b"DUMP"}
 
 # With a word dropped, these tell about the program (its commands, its connections) and not about data.
-NOT_SPOILT = {b"COMMAND", b"CLIENT", b"CONFIG", b"SLOWLOG", b"LATENCY"}
+NOT_SPOILT = {b"COMMAND", b"LOLWUT", b"MIGRATE", b"CLIENT", b"CONFIG", b"SLOWLOG", b"LATENCY"}
 
 
 # To queue these with another number of words spoils a transaction of 7.0 and not one of 7.2.
@@ -616,7 +626,7 @@ def source_of(argv):
 
 
 # Commands with a time to live in them, which must not become one that ends during the run.
-TIMED = {b"SET", b"SETEX", b"PSETEX", b"GETEX", b"EXPIRE", b"PEXPIRE", b"EXPIREAT", b"PEXPIREAT", b"RESTORE"}
+TIMED = {b"SET", b"SETEX", b"PSETEX", b"GETEX", b"EXPIRE", b"PEXPIRE", b"EXPIREAT", b"PEXPIREAT", b"RESTORE", b"RESTORE-ASKING"}
 
 
 def plain_zero(argv):

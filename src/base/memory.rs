@@ -107,6 +107,73 @@ pub fn purge() {
     }
 }
 
+/// Why the allocator does not tell or take a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MallctlError {
+    /// There is none of that name.
+    NoSuchName,
+    /// It is of another kind, or not to be set.
+    Invalid,
+}
+
+impl From<tikv_jemalloc_ctl::Error> for MallctlError {
+    fn from(error: tikv_jemalloc_ctl::Error) -> Self {
+        // The crate hides the code and tells its text.
+        if error.to_string().contains("unknown/invalid") { MallctlError::NoSuchName } else { MallctlError::Invalid }
+    }
+}
+
+/// Settings that may be changed: plain numbers, of eight bytes. Others may be pointers.
+const MAY_BE_SET: [&str; 3] = ["epoch", "dirty_decay_ms", "muzzy_decay_ms"];
+/// Settings that are texts.
+const TEXTS: [&str; 10] = [
+    "version",
+    "opt.dss",
+    "opt.metadata_thp",
+    "opt.thp",
+    "opt.percpu_arena",
+    "opt.junk",
+    "opt.zero_realloc",
+    "opt.stats_print_opts",
+    "opt.stats_interval_opts",
+    "config.malloc_conf",
+];
+
+/// The name as the allocator wants it.
+fn setting_name(name: &[u8]) -> Result<Vec<u8>, MallctlError> {
+    let is_name = !name.is_empty() && name.iter().all(|sign| sign.is_ascii_alphanumeric() || b"._".contains(sign));
+    is_name.then(|| [name, b"\0"].concat()).ok_or(MallctlError::NoSuchName)
+}
+
+/// Reads an integer setting of the allocator, and gives it a new value.
+pub fn mallctl(name: &[u8], value: Option<i64>) -> Result<i64, MallctlError> {
+    let full = setting_name(name)?;
+    let last = name.rsplit(|&sign| sign == b'.').next().unwrap_or_default();
+    // SAFETY: the name ends in NUL. The allocator refuses to read into eight bytes what has another size, and what it
+    // writes there is only shown. What may be set are numbers of that size.
+    unsafe {
+        match value {
+            None => Ok(raw::read::<i64>(&full)?),
+            Some(value) if MAY_BE_SET.iter().any(|word| word.as_bytes() == last) => {
+                Ok(raw::update::<i64>(&full, value)?)
+            }
+            Some(_) => raw::read::<i64>(&full).map_err(MallctlError::from).and(Err(MallctlError::Invalid)),
+        }
+    }
+}
+
+/// Reads a text of the allocator.
+pub fn mallctl_str(name: &[u8]) -> Result<String, MallctlError> {
+    let full = setting_name(name)?;
+    if !TEXTS.iter().any(|text| text.as_bytes() == name) {
+        mallctl(name, None)?;
+        return Err(MallctlError::Invalid);
+    }
+    // SAFETY: the name ends in NUL, and what it stands for is a text that lives as long as the program.
+    let text = unsafe { raw::read_str(&full)? };
+    Ok(String::from_utf8_lossy(text.strip_suffix(b"\0").unwrap_or(text)).into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +196,19 @@ mod tests {
             let taken = used_memory() - before;
             assert_eq!((block.capacity(), taken), (bytes, size_class(bytes)));
         }
+    }
+
+    #[test]
+    fn settings_are_told_and_only_harmless_ones_are_taken() {
+        assert!(mallctl(b"epoch", Some(1)).unwrap() > 0);
+        assert!(mallctl(b"stats.allocated", None).is_ok());
+        assert_eq!(mallctl(b"no.such", None), Err(MallctlError::NoSuchName));
+        assert_eq!(mallctl(b"a\0b", None), Err(MallctlError::NoSuchName));
+        assert_eq!(mallctl(b"opt.narenas", None), Err(MallctlError::Invalid), "of four bytes");
+        assert_eq!(mallctl(b"arena.0.extent_hooks", Some(1)), Err(MallctlError::Invalid), "a pointer");
+        assert!(mallctl_str(b"version").unwrap().starts_with("5."));
+        assert_eq!(mallctl_str(b"stats.allocated"), Err(MallctlError::Invalid), "no text");
+        assert_eq!(mallctl_str(b"no.such"), Err(MallctlError::NoSuchName));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Limits {
     pub lazy_user_flush: bool,
     /// Whether DUMP compresses strings (`rdbcompression`).
     pub compress_dumps: bool,
+    /// Whether wrong checksums of payloads and snapshots are let pass (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
+    pub skip_checksums: bool,
     /// Bytes that a sparse HyperLogLog may take (`hll-sparse-max-bytes`).
     pub hll_sparse_bytes_max: usize,
 }

@@ -10,7 +10,7 @@ use super::ctx::{Ctx, integer, is_option};
 use super::effects::class;
 use super::error::{self, CommandError};
 use crate::keyspace::{ExpirePolicy, access};
-use crate::persist::rdb::{dump_payload, load_dump_payload};
+use crate::persist::rdb::{dump_payload, load_dump_payload, with_right_checksum};
 use crate::resp::request::Argv;
 
 fn dump(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
@@ -75,7 +75,8 @@ fn restore(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
     if ttl < 0 {
         return Err(CommandError::new("ERR Invalid TTL value, must be >= 0"));
     }
-    let loaded = load_dump_payload(argv.at(3), &ctx.keys.limits);
+    let payload = if ctx.limits.skip_checksums { with_right_checksum(argv.at(3)) } else { argv.at(3).into() };
+    let loaded = load_dump_payload(&payload, &ctx.keys.limits);
     let value = loaded.map_err(|error| CommandError::new(error.to_string()))?;
     // A time to live past the end of time counts as a moment before its beginning, as in the ancestor.
     let moment = (ttl != 0).then(|| if options.absolute { ttl } else { ttl.wrapping_add(ctx.now) });

@@ -46,6 +46,7 @@ impl Bench {
                 string_len_max: 512 * 1024 * 1024,
                 lazy_user_flush: false,
                 compress_dumps: true,
+                skip_checksums: false,
                 hll_sparse_bytes_max: 3000,
             },
             now: 1_700_000_000_000,

@@ -23,7 +23,7 @@ mod values;
 pub use access::{Applied, ConfigError};
 pub use args::{StartError, UserCheck};
 pub use help::{COMPATIBLE_VERSION, usage, version};
-pub use parse::{quote, split_args};
+pub use parse::{parse_memory, quote, split_args};
 pub use special::reason;
 pub use table::{DIRECTIVES, Directive, is_sensitive};
 pub use values::*;

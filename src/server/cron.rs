@@ -9,11 +9,25 @@ const FREE_STEP: usize = 256;
 /// So long a turn frees such entries, in microseconds; then others have theirs, until the next millisecond.
 const FREE_US: u64 = 300;
 
+/// The highest frequency of cron, and how many clients there may be for each of its turns before it goes faster.
+const HZ_MAX: u64 = 500;
+const CLIENTS_PER_TURN: u64 = 200;
+
 impl Server {
+    /// How often cron runs a second: as `hz` says, and with `dynamic-hz` twice as often, and twice again, where there are
+    /// many clients.
+    pub fn hz(&self) -> u64 {
+        let mut hz = u64::from(self.config.hz).clamp(1, HZ_MAX);
+        while self.config.dynamic_hz && self.clients.len() as u64 / hz > CLIENTS_PER_TURN && hz < HZ_MAX {
+            hz = (hz * 2).min(HZ_MAX);
+        }
+        hz
+    }
+
     /// Runs `hz` times a second.
     pub(super) fn server_cron(&mut self) {
         self.update_time();
-        let hz = u64::from(self.config.hz.clamp(1, 500));
+        let hz = self.hz();
         self.event_loop.create_time_event(&self.clock, 1000 / hz, Procedure::ServerCron);
         if self.cron_paused {
             return;
@@ -30,11 +44,11 @@ impl Server {
         self.check_signals();
         self.continue_shutdown();
         if self.active_expire && !self.repl.is_replica() && self.loading.is_none() && self.pauses.in_force().is_none() {
-            let effort = u64::from(self.config.active_expire_effort.saturating_sub(1));
-            let budget_us = 1_000_000 / hz * (EXPIRE_CPU_PERCENT + 2 * effort) / 100;
+            let effort = self.config.active_expire_effort.clamp(1, 10) - 1;
+            let budget_us = 1_000_000 / hz * (EXPIRE_CPU_PERCENT + 2 * u64::from(effort)) / 100;
             self.keys.expire_policy = crate::keyspace::ExpirePolicy::Delete;
             let start_us = self.clock.monotonic_us();
-            self.keys.active_expire_cycle(&self.clock, budget_us);
+            self.keys.active_expire_cycle(&self.clock, budget_us, effort as usize);
             let took_us = self.clock.monotonic_us() - start_us;
             self.stats.expire_cycle_us += took_us;
             self.note_latency("expire-cycle", took_us);

@@ -69,7 +69,7 @@ impl std::fmt::Display for LoadFailure {
 impl LoadJob {
     fn new(server: &Server, reason: LoadReason, source: Source, total: u64) -> LoadJob {
         let mut loader = Loader::new(server.keys.limits.clone());
-        if !server.config.rdbchecksum {
+        if !server.checks_checksums() {
             loader = loader.ignore_checksum();
         }
         let discard = reason == LoadReason::Startup && !server.repl.is_replica();

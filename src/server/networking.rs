@@ -250,19 +250,23 @@ impl Server {
     /// The same for who has not authenticated: the command that comes next may do so, and what follows it may be long
     /// then.
     #[cold]
-    fn process_one_by_one(&mut self, id: ClientId, buffer: Vec<u8>, mut limits: RequestLimits) {
+    fn process_one_by_one(&mut self, id: ClientId, mut buffer: Vec<u8>, limits: RequestLimits) {
         let (mut batch, mut at) = (Batch::default(), 0);
         loop {
             let Some(client) = self.clients.get_mut(id) else { return self.keep_input(id, buffer, at) };
-            limits.authenticated = client.access != Access::Login;
+            if client.access != Access::Login {
+                buffer.drain(..at);
+                return self.process_buffer(id, buffer);
+            }
             let parsed = request::parse(&buffer[at..], &mut client.parse, limits, &mut batch);
-            let cut = self.run_batch(id, &batch, &buffer[at..]);
+            let taken = parsed.as_ref().map_or(0, |parsed| *parsed);
+            batch.hold(buffer[at..at + taken].to_vec());
+            let is_cut = self.run_batch(id, &batch).is_some();
             batch.clear();
             match parsed {
-                Ok(parsed) if parsed > 0 && cut.is_none() && self.is_served(id) => at += parsed,
-                parsed => {
-                    return self.go_on_after_batch(id, buffer, parsed.map(|parsed| cut.unwrap_or(parsed)), at);
-                }
+                Ok(parsed) if parsed > 0 && !is_cut && self.is_served(id) => at += parsed,
+                _ if is_cut => return self.keep_input(id, buffer, usize::MAX),
+                parsed => return self.go_on_after_batch(id, buffer, parsed, at),
             }
         }
     }

@@ -540,7 +540,7 @@ impl Server {
             let pid = crate::base::process::pid();
             let path = self.config.dir.join(format!("temp-{}.{pid}.rdb", self.keys.now / 1000));
             let file = self.disk.create_new(&path)?;
-            Destination::Disk { file, path, verifier: Box::new(Verifier::new(!self.config.rdbchecksum)) }
+            Destination::Disk { file, path, verifier: Box::new(Verifier::new(!self.checks_checksums())) }
         };
         if let Some(transfer) = &mut self.repl.link.transfer {
             transfer.destination = destination;

@@ -154,6 +154,11 @@ impl Server {
         self.config.dir.join(&self.config.dbfilename)
     }
 
+    /// Whether the checksum of a snapshot that is loaded must be right.
+    pub fn checks_checksums(&self) -> bool {
+        self.config.rdbchecksum && !self.limits.skip_checksums
+    }
+
     /// Changes since the last save.
     pub fn unsaved_changes(&self) -> u64 {
         self.keys.dirty.saturating_sub(self.snapshot.saved_dirty)

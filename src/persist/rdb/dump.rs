@@ -8,6 +8,7 @@
 //!
 //! Without a magic the family of the writer shows only in its version: 80 and above is Valkey.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::base::crc64::crc64;
@@ -94,6 +95,14 @@ pub fn load_dump_payload(payload: &[u8], limits: &CollectionLimits) -> Result<Va
     match ObjectReader::new(layout).step(&mut input, limits) {
         Ok(Progress::Done(Some(value))) if input.at() == body.len() => Ok(value),
         _ => Err(DumpError::BadData),
+    }
+}
+
+/// The payload with the checksum that it should have, if it is long enough to have one.
+pub fn with_right_checksum(payload: &[u8]) -> Cow<'_, [u8]> {
+    match payload.len().checked_sub(size_of::<u64>()) {
+        Some(len) => Cow::Owned([&payload[..len], &crc64(0, &payload[..len]).to_le_bytes()].concat()),
+        None => Cow::Borrowed(payload),
     }
 }
 

@@ -1,9 +1,10 @@
 //! DEBUG: what tests and repairs need (= debug.c).
 //!
-//! Deliberately absent: what belongs to parts that this server does not have (AOF, cluster, its own allocator's knobs),
-//! and SET-SKIP-CHECKSUM-VALIDATION.
+//! What belongs to parts that this server does not have (the append-only file, a cluster) is answered as a stock server
+//! answers that does not use them.
 
 mod inspect;
+mod knobs;
 mod reload;
 
 use crate::base::crash;
@@ -36,10 +37,16 @@ pub const ROWS: &[Row<HouseFn>] = &[Row {
 
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "AOF-FLUSH-SLEEP <microsec>",
+    "    Accepted for tests written for other servers.",
     "ASSERT",
     "    End the server by a failed assertion.",
     "CHANGE-REPL-ID",
     "    Give the history of this server a new name. For tests of replication only.",
+    "CLIENT-EVICTION",
+    "    Tell what each client weighs, where maxmemory-clients is set.",
+    "CLUSTERLINK KILL <to|from|all> <node-id>",
+    "    Refused outside of a cluster.",
     "CONFIG-REWRITE-FORCE-ALL",
     "    Like CONFIG REWRITE, but write every directive, defaults too.",
     "CORRUPT-STREAM <arg> [<arg> ...]",
@@ -51,16 +58,26 @@ const HELP: &[&str] = &[
     "    Tell a number in hex that is the same where the data is the same.",
     "DIGEST-VALUE <key> [<key> ...]",
     "    Tell such a number for the value of each key.",
+    "DROP-CLUSTER-PACKET-FILTER <packet-type>",
+    "    Accepted for tests written for other servers.",
     "ERROR <string>",
     "    Answer an error with this text.",
     "HTSTATS <dbid>",
     "    Tell about the key table of a database.",
     "HTSTATS-KEY <key>",
     "    Tell about the table that holds the value of a key.",
+    "LEAK <string>",
+    "    Lose so much memory.",
     "LISTPACK <key>",
     "    Write the bytes of a value that is a listpack to the log.",
+    "LOADAOF",
+    "    Fails: there is no append-only file.",
     "LOG <message>",
     "    Write a line to the log.",
+    "MALLCTL <name> [<value>]",
+    "    Tell an integer setting of the allocator, or change it.",
+    "MALLCTL-STR <name>",
+    "    Tell a text setting of the allocator.",
     "OBJECT <key>",
     "    Tell how the value of a key is kept.",
     "OOM",
@@ -75,6 +92,8 @@ const HELP: &[&str] = &[
     "PROTOCOL <type>",
     "    Answer a sample of a type: string, integer, double, bignum, null, array, set,",
     "    map, attrib, push, verbatim, true, false.",
+    "QUICKLIST <key> [<0|1>]",
+    "    Write the nodes of a list to the log, with 1 what they hold.",
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Accepted for tests written for other servers.",
     "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
@@ -86,16 +105,22 @@ const HELP: &[&str] = &[
     "    Accepted for tests written for other servers.",
     "RESTART [<milliseconds>]",
     "    Save the configuration and the data, and start the program again.",
+    "SDSLEN <key>",
+    "    Tell the length of a key and of its string.",
     "SEGFAULT",
     "    End the server by a segmentation fault.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Leave expired keys alone until they are accessed, or look for them again.",
     "SET-DISABLE-DENY-SCRIPTS <0|1>",
     "    Accepted for tests written for other servers.",
+    "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+    "    Take snapshots and payloads of RESTORE whose checksum is wrong, or refuse them again.",
     "SLEEP <seconds>",
     "    Do nothing for a while. Decimals allowed.",
     "STRINGMATCH-LEN <length> <pattern>",
     "    Match so many letters 'a' with a pattern.",
+    "STRINGMATCH-TEST",
+    "    Match random patterns with random texts.",
     "STRUCTSIZE",
     "    Tell the sizes of a few structures.",
     "HELP",
@@ -106,35 +131,47 @@ const HELP: &[&str] = &[
 type Sub = (&'static str, usize, usize, HouseFn);
 
 const SUBCOMMANDS: &[Sub] = &[
+    ("AOF-FLUSH-SLEEP", 1, 1, accepted),
     ("ASSERT", 0, 0, assertion),
     ("CHANGE-REPL-ID", 0, 0, change_repl_id),
+    ("CLIENT-EVICTION", 0, 0, knobs::client_eviction),
+    ("CLUSTERLINK", 3, 3, knobs::clusterlink),
     ("CONFIG-REWRITE-FORCE-ALL", 0, 0, config_rewrite_force_all),
     ("CORRUPT-STREAM", 1, usize::MAX, corrupt_stream),
     ("CRASH-AND-RECOVER", 0, 1, reload::crash_and_recover),
     ("DIGEST", 0, 0, digest),
     ("DIGEST-VALUE", 0, usize::MAX, digest_value),
+    ("DROP-CLUSTER-PACKET-FILTER", 1, 1, accepted),
     ("ERROR", 1, 1, error),
     ("HELP", 0, 0, help),
     ("HTSTATS", 1, 2, inspect::htstats),
     ("HTSTATS-KEY", 1, 2, inspect::htstats_key),
+    ("LEAK", 1, 1, knobs::leak),
     ("LISTPACK", 1, 1, inspect::listpack),
+    ("LOADAOF", 0, 0, knobs::loadaof),
     ("LOG", 1, 1, log_message),
+    ("MALLCTL", 1, 2, knobs::mallctl),
+    ("MALLCTL-STR", 1, 1, knobs::mallctl_str),
     ("OBJECT", 1, 2, inspect::object),
     ("OOM", 0, 0, out_of_memory),
     ("PANIC", 0, 0, panic),
     ("PAUSE-CRON", 1, 1, pause_cron),
     ("POPULATE", 1, 3, populate),
     ("PROTOCOL", 1, 1, protocol),
-    ("QUICKLIST-PACKED-THRESHOLD", 1, 1, accepted),
+    ("QUICKLIST", 1, 2, knobs::quicklist),
+    ("QUICKLIST-PACKED-THRESHOLD", 1, 1, knobs::quicklist_packed_threshold),
     ("RELOAD", 0, usize::MAX, reload::reload),
     ("REPLICATE", 1, usize::MAX, replicate),
     ("REPLYBUFFER", 2, 2, replybuffer),
     ("RESTART", 0, 1, reload::restart),
+    ("SDSLEN", 1, 1, knobs::sdslen),
     ("SEGFAULT", 0, 0, segfault),
     ("SET-ACTIVE-EXPIRE", 1, 1, set_active_expire),
     ("SET-DISABLE-DENY-SCRIPTS", 1, 1, set_disable_deny_scripts),
+    ("SET-SKIP-CHECKSUM-VALIDATION", 1, 1, knobs::set_skip_checksum_validation),
     ("SLEEP", 1, 1, sleep),
     ("STRINGMATCH-LEN", 2, 2, inspect::stringmatch_len),
+    ("STRINGMATCH-TEST", 0, 0, knobs::stringmatch_test),
     ("STRUCTSIZE", 0, 0, inspect::structsize),
 ];
 
@@ -149,12 +186,14 @@ fn debug(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
             }
             run(server, id, argv)
         }
-        _ => {
-            let asked = error::c_string_up_to(argv.at(1), 128);
-            let before = "ERR unknown subcommand or wrong number of arguments for '";
-            Err(CommandError::quoting(before, asked, "'. Try DEBUG HELP."))
-        }
+        _ => Err(unknown(argv)),
     }
+}
+
+fn unknown(argv: Argv<'_>) -> CommandError {
+    let asked = error::c_string_up_to(argv.at(1), 128);
+    let before = "ERR unknown subcommand or wrong number of arguments for '";
+    CommandError::quoting(before, asked, "'. Try DEBUG HELP.")
 }
 
 /// Lets `write` write to the client, if it is still there.
@@ -177,8 +216,7 @@ fn replybuffer(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
             integer(value)?;
         }
     } else if !is_option(what, "RESIZING") {
-        let text = "ERR unknown subcommand or wrong number of arguments for '";
-        return Err(CommandError::quoting(text, argv.at(1), "'. Try DEBUG HELP."));
+        return Err(unknown(argv));
     }
     answer(server, id, Reply::ok)
 }

@@ -28,6 +28,7 @@ impl Bench {
         keys.set_time(1_700_000_000_000);
         keys.insert(KEY.as_bytes(), value, None);
         let limits = Limits {
+            skip_checksums: false,
             string_len_max: 1 << 20,
             lazy_user_flush: false,
             compress_dumps: true,

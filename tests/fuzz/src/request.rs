@@ -39,20 +39,27 @@ fn commands(bytes: &[u8], piece: usize, limits: RequestLimits) -> (Commands, Opt
             Some((argument, _)) => argument.extend_from_slice(come),
             None => buffer.extend_from_slice(come),
         }
-        let result = parse(&buffer, &mut state, limits, &mut batch);
-        batch.hold(buffer);
-        for index in 0..batch.len() {
-            let argv = batch.argv(index);
-            found.push(argv.iter().map(<[u8]>::to_vec).collect::<Vec<_>>());
-            if let Some(raw) = batch.raw(index) {
-                assert_same_again(raw, found.last().unwrap());
+        loop {
+            let result = parse(&buffer, &mut state, limits, &mut batch);
+            batch.hold(buffer);
+            for index in 0..batch.len() {
+                let argv = batch.argv(index);
+                found.push(argv.iter().map(<[u8]>::to_vec).collect::<Vec<_>>());
+                if let Some(raw) = batch.raw(index) {
+                    assert_same_again(raw, found.last().unwrap());
+                }
+                assert!(batch.end(index) <= batch.buffer_len());
             }
-            assert!(batch.end(index) <= batch.buffer_len());
-        }
-        buffer = batch.clear();
-        match result {
-            Ok(taken) => drop(buffer.drain(..taken)),
-            Err(error) => return (found, Some(error)),
+            let is_empty = batch.is_empty();
+            buffer = batch.clear();
+            match result {
+                Ok(taken) => drop(buffer.drain(..taken)),
+                Err(error) => return (found, Some(error)),
+            }
+            // Commands of who has not authenticated are taken one by one.
+            if limits.authenticated || is_empty {
+                break;
+            }
         }
         let held = state.memory_bytes();
         assert!(held <= 64 * bytes.len() + 2 * BULK_LEN_MAX as usize, "{held} bytes held");

@@ -63,7 +63,7 @@ pub fn reload(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 
 fn load(server: &Server, replace_duplicates: bool) -> Result<Staged, LoadError> {
     let path = server.rdb_path();
-    let options = LoadOptions { limits: server.keys.limits.clone(), checksum: server.config.rdbchecksum };
+    let options = LoadOptions { limits: server.keys.limits.clone(), checksum: server.checks_checksums() };
     let mut sink = StagingSink::new(StagingOptions {
         replace_duplicates,
         discard_expired_before: (!server.repl.is_replica()).then_some(server.keys.now),

@@ -48,7 +48,7 @@ pub const SERVER: &[Field] = &[
     ("server_time_usec", |server| show(server.clock.unix_us())),
     ("uptime_in_seconds", |server| show(uptime_s(server))),
     ("uptime_in_days", |server| show(uptime_s(server) / DAY_S)),
-    ("hz", |server| show(server.config.hz)),
+    ("hz", |server| show(server.hz())),
     ("configured_hz", |server| show(server.config.hz)),
     ("lru_clock", |server| show((server.keys.now / 1000) as u32 & CLOCK_MASK)),
     ("executable", |_| std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default()),
