@@ -147,8 +147,10 @@ fn migrated(argv: Argv<'_>) -> Result<Group, BadKeys> {
         at += match word {
             _ if is_option(word, "AUTH") => 2,
             _ if is_option(word, "AUTH2") => 3,
-            _ if is_option(word, "KEYS") && !argv.at(3).is_empty() => return Err(BadKeys),
             _ if is_option(word, "KEYS") && at + 1 < argv.len() => {
+                if !argv.at(3).is_empty() {
+                    return Err(BadKeys);
+                }
                 return Ok(Group { first: at + 1, last: argv.len() - 1, step: 1 });
             }
             _ => 1,
@@ -257,6 +259,7 @@ mod tests {
             ("migrate h 1  0 1 auth2 x keys keys keys b", "keys b"),
             ("migrate h 1  0 1 auth2 keys keys", ""),
             ("migrate h 1  0 1 keys", ""),
+            ("migrate h 1 k 0 1 keys", "k"),
             ("migrate h 1 keys 0 1 auth keys", "keys"),
         ] {
             assert_eq!(keys(line).as_deref(), Some(expected), "{line}");

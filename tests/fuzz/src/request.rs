@@ -50,14 +50,14 @@ fn commands(bytes: &[u8], piece: usize, limits: RequestLimits) -> (Commands, Opt
                 }
                 assert!(batch.end(index) <= batch.buffer_len());
             }
-            let is_empty = batch.is_empty();
             buffer = batch.clear();
-            match result {
-                Ok(taken) => drop(buffer.drain(..taken)),
+            let taken = match result {
+                Ok(taken) => taken,
                 Err(error) => return (found, Some(error)),
-            }
+            };
+            buffer.drain(..taken);
             // Commands of who has not authenticated are taken one by one.
-            if limits.authenticated || is_empty {
+            if limits.authenticated || taken == 0 {
                 break;
             }
         }
