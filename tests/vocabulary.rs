@@ -23,8 +23,9 @@ fn every_command_of_stock_is_known() {
     let (ours, stock) = (names(&ours), names(&stock));
     let missing: Vec<&String> = stock.difference(&ours).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    let more: Vec<&str> = ours.difference(&stock).map(String::as_str).collect();
-    assert_eq!(more, ["client|no-touch", "client|setinfo", "cluster|myshardid", "waitaof"], "what 7.2 brought");
+    for name in ["client|no-touch", "client|setinfo", "cluster|myshardid", "waitaof"] {
+        assert!(ours.contains(name) && !stock.contains(name), "{name} came with 7.2");
+    }
 }
 
 #[test]
