@@ -225,3 +225,30 @@ fn lag_is_told_in_time_at_both_ends() {
     let before = own();
     wait_until(BOUND, "what a replica holds ages without a master", || own() > before + 300);
 }
+
+/// What follows the start of a snapshot is kept for those for whom it is made. Whoever comes when they have gone cannot
+/// go on from there.
+#[test]
+fn who_cannot_join_the_snapshot_that_is_being_made_waits_for_the_next() {
+    let args = ["--repl-diskless-sync", "no", "--repl-backlog-size", "16384", "--rdb-key-save-delay", "30000"];
+    let master = Server::start(Kind::Ours, &args);
+    for key in 0..100 {
+        master.cmd(&["SET", &format!("key:{key}"), "value"]);
+    }
+    let first = Server::start(Kind::Ours, &[]);
+    first.cmd(&["REPLICAOF", "127.0.0.1", &master.port().to_string()]);
+    wait_until(BOUND, "a snapshot is being made", || master.info("rdb_bgsave_in_progress") == "1");
+    first.cmd(&["REPLICAOF", "NO", "ONE"]);
+    wait_until(BOUND, "it has gone", || master.info("connected_slaves") == "0");
+    let value = "v".repeat(100_000);
+    for key in 0..20 {
+        master.cmd(&["SET", &format!("big:{key}"), &value]);
+    }
+    master.cmd(&["CONFIG", "SET", "rdb-key-save-delay", "0"]);
+    let second = Server::start(Kind::Ours, &[]);
+    second.follow(&master);
+    master.cmd(&["SET", "after", "1"]);
+    second.wait_caught_up(&master);
+    assert!(master.log().contains("Can't attach the replica to the current BGSAVE."), "it had nothing to join");
+    assert_same_data(&master, &second);
+}

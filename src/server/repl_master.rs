@@ -344,9 +344,14 @@ impl Server {
     /// Lets a replica join the snapshot that is being made for others, or leaves it waiting for the next.
     fn join_or_wait(&mut self, id: ClientId) {
         let wants_all = self.replica_of(id).is_some_and(|replica| replica.parts == Parts::ALL);
-        if let Some(offset) = self.snapshot.joinable_offset().filter(|_| wants_all) {
+        let joinable = self.snapshot.joinable_offset().filter(|_| wants_all);
+        // Where those have gone for whom it is made, what followed its start may be gone, too.
+        let is_followed = |offset: u64| self.repl.log.whereabouts(offset) == Whereabouts::Here;
+        if let Some(offset) = joinable.filter(|offset| is_followed(*offset)) {
             log::info!("Waiting for end of BGSAVE for SYNC");
             self.begin_full_resync(id, offset);
+        } else if joinable.is_some() {
+            log::info!("Can't attach the replica to the current BGSAVE. Waiting for next BGSAVE for SYNC");
         } else if self.snapshot.child.is_some() {
             log::info!("Current BGSAVE has socket target. Waiting for next BGSAVE for SYNC");
         }
