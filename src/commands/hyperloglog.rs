@@ -61,8 +61,16 @@ fn pfadd(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let sparse_max = ctx.limits.hll_sparse_bytes_max;
     let changes = change(ctx, key, |bytes, is_new| {
         let mut changes = usize::from(is_new);
+        // What is corrupted may show it only after some elements: replicas hear nothing of those, so they must not stay.
+        let before = (argv.len() > 3 && bytes.len() <= sparse_max).then(|| bytes.clone());
         for element in argv.from(2).iter() {
-            changes += usize::from(hyperloglog::add(bytes, element, sparse_max)?);
+            match hyperloglog::add(bytes, element, sparse_max) {
+                Ok(changed) => changes += usize::from(changed),
+                Err(error) => {
+                    before.into_iter().for_each(|before| *bytes = before);
+                    return Err(error);
+                }
+            }
         }
         if changes > 0 {
             hyperloglog::forget_cached_count(bytes);

@@ -127,3 +127,23 @@ fn a_replica_counts_and_keeps_the_bytes_of_its_master() {
         assert_eq!(bytes(&mut bench, "a") != before, changes, "{policy:?}");
     }
 }
+
+/// Stock keeps what it added before it met the damage, and tells its replicas nothing.
+#[test]
+fn what_is_found_corrupted_midway_is_left_as_it_was() {
+    let mut bench = Bench::new(ROWS);
+    let elements: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+    // Half of the registers, all zero; the others are missing.
+    put(&mut bench, "half", 0x80, &[0x5f, 0xff]);
+    let before = bytes(&mut bench, "half");
+    let mut errors = 0;
+    for pair in elements.chunks(2) {
+        let reply = bench.line(&format!("pfadd half {}", pair.join(" ")));
+        if reply == CORRUPTED {
+            errors += 1;
+            assert_eq!(bytes(&mut bench, "half"), before, "{pair:?}");
+        }
+        put(&mut bench, "half", 0x80, &[0x5f, 0xff]);
+    }
+    assert!((10..100).contains(&errors), "{errors} errors");
+}
