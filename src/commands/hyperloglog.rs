@@ -55,28 +55,36 @@ fn change<T>(
     Ok(outcome)
 }
 
+/// What is corrupted may show it only after some elements, which stay added. Redis tells its replicas nothing of those;
+/// the command itself would be an error to them, too, so they get the string.
+fn propagate_string(ctx: &mut Ctx<'_>, key: &[u8]) {
+    if let Some(Ok(StrRef::Bytes(bytes))) = ctx.keys.peek(key).map(string_of) {
+        ctx.effects.propagate_as(&[b"SET", key, bytes, b"KEEPTTL"]);
+        ctx.keys.dirty += 1;
+    }
+}
+
 /// PFADD key \[element ...\]
 fn pfadd(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let key = argv.at(1);
     let sparse_max = ctx.limits.hll_sparse_bytes_max;
-    let changes = change(ctx, key, |bytes, is_new| {
-        let mut changes = usize::from(is_new);
-        // What is corrupted may show it only after some elements: replicas hear nothing of those, so they must not stay.
-        let before = (argv.len() > 3 && bytes.len() <= sparse_max).then(|| bytes.clone());
+    let mut changes = 0;
+    let outcome = change(ctx, key, |bytes, is_new| {
+        changes = usize::from(is_new);
         for element in argv.from(2).iter() {
-            match hyperloglog::add(bytes, element, sparse_max) {
-                Ok(changed) => changes += usize::from(changed),
-                Err(error) => {
-                    before.into_iter().for_each(|before| *bytes = before);
-                    return Err(error);
-                }
-            }
+            changes += usize::from(hyperloglog::add(bytes, element, sparse_max)?);
         }
         if changes > 0 {
             hyperloglog::forget_cached_count(bytes);
         }
-        Ok(changes)
-    })?;
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        if changes > 0 {
+            propagate_string(ctx, key);
+        }
+        return Err(error);
+    }
     if changes > 0 {
         ctx.changed_times(changes, class::STRING, "pfadd", key);
     }

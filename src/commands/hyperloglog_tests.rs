@@ -128,22 +128,27 @@ fn a_replica_counts_and_keeps_the_bytes_of_its_master() {
     }
 }
 
-/// Stock keeps what it added before it met the damage, and tells its replicas nothing.
+/// Stock keeps what it added before it met the damage, and tells its replicas nothing: here they are told.
 #[test]
-fn what_is_found_corrupted_midway_is_left_as_it_was() {
+fn what_was_added_before_the_damage_showed_travels() {
     let mut bench = Bench::new(ROWS);
     let elements: Vec<String> = (0..200).map(|number| number.to_string()).collect();
-    // Half of the registers, all zero; the others are missing.
-    put(&mut bench, "half", 0x80, &[0x5f, 0xff]);
-    let before = bytes(&mut bench, "half");
-    let mut errors = 0;
+    let mut changed = 0;
     for pair in elements.chunks(2) {
-        let reply = bench.line(&format!("pfadd half {}", pair.join(" ")));
-        if reply == CORRUPTED {
-            errors += 1;
-            assert_eq!(bytes(&mut bench, "half"), before, "{pair:?}");
-        }
+        // Half of the registers, all zero; the others are missing.
         put(&mut bench, "half", 0x80, &[0x5f, 0xff]);
+        let before = bytes(&mut bench, "half");
+        let dirty = bench.keys.dirty;
+        let reply = bench.line(&format!("pfadd half {}", pair.join(" ")));
+        let after = bytes(&mut bench, "half");
+        if reply == CORRUPTED {
+            changed += usize::from(after != before);
+            assert_eq!(bench.keys.dirty != dirty, after != before, "{pair:?}");
+            assert_eq!(bench.effects.is_replaced(), after != before, "{pair:?}");
+            let (stream, _) = bench.effects.replacement();
+            assert!(after == before || stream.windows(after.len()).any(|part| part == after), "{pair:?}");
+        }
+        bench.effects.clear();
     }
-    assert!((10..100).contains(&errors), "{errors} errors");
+    assert!((10..100).contains(&changed), "{changed} errors after a change");
 }
