@@ -12,18 +12,7 @@ const CHANGING: u32 = ADMIN | flag::NO_ASYNC_LOADING;
 
 /// A subcommand of CLUSTER.
 const fn sub(name: &'static str, arity: i32, flags: u32, since: &'static str, summary: &'static str) -> Row<HouseFn> {
-    Row {
-        name,
-        arity,
-        flags,
-        categories: 0,
-        keys: &[],
-        group: "cluster",
-        since,
-        summary,
-        run: Some(disabled),
-        subcommands: &[],
-    }
+    Row { group: "cluster", ..super::sub(name, arity, flags, since, summary, disabled) }
 }
 
 /// A command that a client of a cluster sends.
