@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use understudy::commands::digest::dataset_digest;
+use understudy::replication::master::ReplicaStage;
 use understudy::server::Server;
 
 struct History {
@@ -45,6 +46,7 @@ impl Oracle {
         if !log.is_active() || !server.repl.data_is_known {
             return Ok(());
         }
+        check_replicas_needs(server)?;
         let (replid, end) = (&server.repl.replid, log.end());
         if seen.replid == *replid && seen.end == end {
             return Ok(());
@@ -158,6 +160,17 @@ impl Oracle {
             ));
         }
         Ok(())
+    }
+}
+
+/// The log holds what each replica still lacks: one that lacks more would get nothing until it gives its master up.
+fn check_replicas_needs(server: &Server) -> Result<(), String> {
+    let first = server.repl.log.first();
+    let alive = server.repl.attached.iter().filter_map(|id| server.clients.get(*id)).filter(|client| !client.closing);
+    let mut replicas = alive.filter_map(|client| client.replica.as_deref());
+    match replicas.find(|replica| replica.stage != ReplicaStage::WaitBgsaveStart && replica.position < first) {
+        Some(replica) => Err(format!("a replica is to go on from {}, and the log begins at {first}", replica.position)),
+        None => Ok(()),
     }
 }
 
