@@ -69,7 +69,7 @@ fn reply_value(ctx: &mut Ctx<'_>, key: &[u8]) -> Done {
 #[inline]
 fn store(ctx: &mut Ctx<'_>, key: &[u8], argv: Argv<'_>, value: usize, expire_ms: Option<UnixMs>) {
     // A key whose time has come expires before it is overwritten, and a new one is told of. Mostly neither can be.
-    let is_new = (ctx.keys.current().is_timed() || ctx.keys.events.wants(class::NEW)) && !ctx.keys.exists(key);
+    let is_new = (ctx.keys.current().is_timed() || ctx.keys.events.wants(class::NEW)) && ctx.keys.make_way(key);
     if is_new && argv.shared(value).is_none() {
         ctx.event(class::NEW, "new", key);
     }

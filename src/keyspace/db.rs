@@ -2,6 +2,7 @@
 
 use crate::base::hash::hash;
 use crate::base::rng::Rng;
+use crate::types::ValueRef;
 use crate::types::entry::Entry;
 use crate::types::table::{Table, TableEntry};
 use std::collections::BTreeSet;
@@ -14,7 +15,7 @@ pub struct Db {
     /// Keys with an expiry, and notes of hashes with fields that expire.
     timed: usize,
     /// When to look after which hash with fields that expire: each such hash has one note, for no later than when the
-    /// first field expires. A note may outlive its hash.
+    /// first field expires. A note may stay for a while where no field expires any more.
     noted: BTreeSet<(i64, Box<[u8]>)>,
     /// The average time that volatile keys have left, in milliseconds, as far as the active expiry has seen.
     pub avg_ttl_ms: i64,
@@ -155,6 +156,17 @@ impl Db {
         Some(entry)
     }
 
+    /// Takes back the note of what is at a key and will be overwritten.
+    #[inline]
+    pub fn forget_fields_of(&mut self, key: &[u8]) {
+        if !self.noted.is_empty()
+            && let Some(fading) = self.table.get_mut(key).and_then(Entry::fading_mut)
+            && let Some(noted_ms) = fading.noted_ms.take()
+        {
+            self.timed -= usize::from(self.noted.remove(&(noted_ms, key.into())));
+        }
+    }
+
     /// Takes back the note of a hash that is no longer here.
     fn forget_fields(&mut self, entry: &mut Entry) {
         let noted_ms = entry.fading_mut().and_then(|fading| fading.noted_ms.take());
@@ -193,6 +205,12 @@ impl Db {
     /// How many hashes with fields that expire are noted.
     pub fn noted_fields(&self) -> usize {
         self.noted.len()
+    }
+
+    /// Whether any field of any hash expires. Found at once, or after a look at all hashes whose fields have ceased to.
+    pub fn fields_expire(&self) -> bool {
+        let expires = |entry: &Entry| matches!(entry.value(), ValueRef::Fading(fading) if fading.expires());
+        self.noted.iter().any(|(_, key)| self.get(key).is_some_and(expires))
     }
 
     /// Sets or clears an expiry; returns whether the key is there.

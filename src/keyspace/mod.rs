@@ -297,6 +297,14 @@ impl Keyspace {
         !self.expire_if_needed(hash, key) && self.current().get_hashed(hash, key).is_some()
     }
 
+    /// To be called before `set_str`, unless nothing in the database expires: ends what must not outlive the value that
+    /// is there. Returns whether the key is new.
+    pub fn make_way(&mut self, key: &[u8]) -> bool {
+        let is_new = !self.exists(key);
+        self.dbs[self.selected].forget_fields_of(key);
+        is_new
+    }
+
     /// The entry to read from: counts a hit or a miss and notes the access.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {

@@ -117,7 +117,7 @@ pub fn standard_aux(
 
 /// The oldest reader that can hold all that is there.
 fn lowest_target(keys: &Keyspace) -> Target {
-    match keys.dbs().iter().any(|db| db.noted_fields() > 0) {
+    match keys.dbs().iter().any(|db| db.fields_expire()) {
         true => Target::WITH_FIELD_EXPIRY,
         false => Target::OLDEST,
     }

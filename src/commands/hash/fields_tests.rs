@@ -7,10 +7,10 @@ use std::sync::OnceLock;
 
 const NOW: i64 = 1_700_000_000_000;
 
-/// The rows of all commands on hashes, as one table.
+/// The rows of all commands on data, as one table.
 fn rows() -> &'static [Row<DataFn>] {
     static ALL: OnceLock<Vec<Row<DataFn>>> = OnceLock::new();
-    let all = [super::super::ROWS, super::super::FIELDS_ROWS].into_iter().flatten();
+    let all = crate::commands::all_rows().iter().copied().flatten();
     ALL.get_or_init(|| all.map(|row| Row { ..*row }).collect())
 }
 
@@ -184,4 +184,39 @@ fn copies_expire_as_the_original_does() {
     assert_eq!((bench.keys.db(0).volatile(), bench.keys.db(0).noted_fields()), (1, 1));
     bench.now += 10_000;
     assert_eq!(bench.line("hlen g"), ":3");
+}
+
+#[test]
+fn nothing_is_left_to_expire_of_what_is_overwritten() {
+    for command in [
+        "set h v",
+        "set h v KEEPTTL",
+        "setex h 1000 v",
+        "mset h v",
+        "sunionstore h one",
+        "del h",
+        "rename one h",
+        "sort one STORE h",
+    ] {
+        let mut bench = bench();
+        bench.line("sadd one 1");
+        bench.line("hexpire h 100 FIELDS 2 a b");
+        assert!(bench.keys.db(0).fields_expire());
+        bench.line(command);
+        assert!(!bench.keys.db(0).fields_expire(), "{command}");
+        assert_eq!(bench.keys.db(0).noted_fields(), 0, "{command}");
+    }
+}
+
+#[test]
+fn fields_that_are_to_stay_after_all_need_no_younger_snapshot() {
+    for command in ["hpersist h FIELDS 2 a b", "hset h a 1 b 2", "hdel h a b", "hgetdel h FIELDS 2 a b"] {
+        let mut bench = bench();
+        bench.line("hset other f v");
+        bench.line("hexpire h 100 FIELDS 2 a b");
+        bench.line(command);
+        assert!(!bench.keys.db(0).fields_expire(), "{command}");
+        bench.line("hexpire other 100 FIELDS 1 f");
+        assert!(bench.keys.db(0).fields_expire(), "{command}");
+    }
 }
