@@ -124,3 +124,49 @@ fn a_rewrite_waits_for_a_save_and_a_save_for_a_rewrite() {
     wait_until(Duration::from_secs(30), "the save follows", || server.info("rdb_bgsave_in_progress") == "1");
     assert_eq!(server.info("aof_rewrite_in_progress"), "0");
 }
+
+#[test]
+fn complaints_quote_and_come_in_the_order_of_stock() {
+    let (ours, stock) = (Server::start(Kind::Ours, &[]), Server::start(Kind::Stock, &[]));
+    assert_same_play(
+        &ours,
+        &stock,
+        "\
+         c acl cat a b
+         c ACL GenPass 1 2
+         c acl log 1 2
+         c client unblock 1 2 3
+         c client pause 1 2 3
+         c slowlog get 1 2
+         c pubsub channels a b
+         c function stats x
+         c xinfo stream a b c d e
+         c replconf FOO bar
+         c replconf Foo
+         c blmpop x x a left
+         c blmpop x 1 a up
+         c blmpop x 1 a left count 0
+         c blmpop x 1 a left
+         c bzmpop x x a min
+         c bzmpop x 1 a up
+         c bzmpop x 1 a min count 0
+         c bzmpop x 1 a min
+         c set a 1
+         c blmpop x 1 a left
+         c bzmpop -1 1 a min",
+    );
+}
+
+#[test]
+fn a_container_is_not_counted_for_subcommands_that_it_does_not_have() {
+    let counted = [Kind::Ours, Kind::Stock].map(|kind| {
+        let server = Server::start(kind, &[]);
+        for words in [&["CONFIG", "NOSUCH"][..], &["CONFIG"], &["CONFIG", "GET"], &["SLOWLOG", "x", "y"]] {
+            assert!(server.cmd(words).is_error(), "{words:?}");
+        }
+        let info = server.cmd(&["INFO", "commandstats"]).text();
+        let of_interest = info.lines().filter(|line| line.contains("_config") || line.contains("_slowlog"));
+        of_interest.map(str::to_owned).collect::<BTreeSet<String>>()
+    });
+    assert_eq!(counted[0], counted[1]);
+}

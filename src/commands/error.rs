@@ -1,6 +1,7 @@
 //! The errors that commands answer, with the words that clients know.
 
 use crate::keyspace::WrongType;
+use crate::resp::request::Argv;
 use std::borrow::Cow;
 
 /// An error reply: its code and its text. Bytes, for it may quote what a client sent.
@@ -55,6 +56,13 @@ impl CommandError {
     /// The complaint about the number of arguments. `name` is the full one, such as `config|get`.
     pub fn wrong_arity(name: &str) -> Self {
         CommandError::new(format!("ERR wrong number of arguments for '{name}' command"))
+    }
+
+    /// The complaint about words that no subcommand of a container takes.
+    pub fn bad_subcommand(argv: Argv<'_>, container: &str) -> Self {
+        let asked = c_string_up_to(argv.at(1), 128);
+        let before = "ERR unknown subcommand or wrong number of arguments for '";
+        CommandError::quoting(before, asked, &format!("'. Try {container} HELP."))
     }
 
     /// The complaint about an expiry that does not fit.

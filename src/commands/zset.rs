@@ -13,6 +13,7 @@ use crate::resp::reply::Reply;
 use crate::resp::request::Argv;
 use crate::types::{CollectionLimits, Element, ZSet};
 use std::collections::HashSet;
+use std::ops::Range;
 
 pub use super::zset_rows::ROWS;
 
@@ -337,14 +338,16 @@ pub(super) fn reply_pair(reply: &mut Reply, member: Element<'_>, score: f64, nes
 
 /// ZMPOP numkeys key ... MIN|MAX \[COUNT count\]
 pub fn zmpop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    if pop_first(ctx, argv.from(1))?.is_some() {
+    let argv = argv.from(1);
+    let (keys_end, end, wanted) = parse_zmpop(argv)?;
+    if !pop_first(ctx, argv, 1..keys_end, wanted, end)? {
         ctx.reply.null_array();
     }
     Ok(())
 }
 
-/// ZMPOP, from the number of keys on. If none has members, nothing is answered and the number of keys returned.
-pub(super) fn pop_first(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Option<usize>, CommandError> {
+/// Where the keys of ZMPOP end, which end is asked and for how many members. The arguments begin with the number of keys.
+pub(super) fn parse_zmpop(argv: Argv<'_>) -> Result<(usize, End, usize), CommandError> {
     let positive = |arg: &[u8]| integer(arg).ok().filter(|&number| number > 0).map(|number| number as usize);
     let Some(numkeys) = positive(argv.at(0)) else {
         return Err(CommandError::new("ERR numkeys should be greater than 0"));
@@ -365,7 +368,18 @@ pub(super) fn pop_first(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Option<usiz
     if rest.len() > 2 {
         return Err(error::SYNTAX);
     }
-    for key in argv.from(1).iter().take(numkeys) {
+    Ok((numkeys + 1, end, wanted))
+}
+
+/// Takes members from the first of the keys at these places that has any and answers; `false` if none has.
+pub(super) fn pop_first(
+    ctx: &mut Ctx<'_>,
+    argv: Argv<'_>,
+    keys: Range<usize>,
+    wanted: usize,
+    end: End,
+) -> Result<bool, CommandError> {
+    for key in keys.map(|index| argv.at(index)) {
         let Some(zset) = ctx.keys.zset_mut(key)? else { continue };
         let taken = zset.len().min(wanted);
         ctx.reply.array(2);
@@ -373,9 +387,9 @@ pub(super) fn pop_first(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Option<usiz
         ctx.reply.array(taken);
         take_from_end(ctx, key, end, taken, true)?;
         ctx.effects.propagate_as(&[end.command().as_bytes(), key, itoa::Buffer::new().format(taken).as_bytes()]);
-        return Ok(None);
+        return Ok(true);
     }
-    Ok(Some(numkeys))
+    Ok(false)
 }
 
 /// ZRANDMEMBER key \[count \[WITHSCORES\]\]

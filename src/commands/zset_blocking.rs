@@ -5,7 +5,7 @@
 
 use super::effects::{KeyWait, Refusal};
 use super::waits::{deadline_of_seconds, keys_of};
-use super::zset::{End, pop_first, take_from_end};
+use super::zset::{End, parse_zmpop, pop_first, take_from_end};
 use super::{CommandError, Ctx};
 use crate::base::clock::UnixMs;
 use crate::keyspace::WaitKind;
@@ -52,10 +52,12 @@ pub fn bzpopmax(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
 
 /// BZMPOP timeout numkeys key ... MIN|MAX \[COUNT count\]
 pub fn bzmpop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    let deadline_ms = deadline_of_seconds(argv.at(1), ctx.now)?;
+    let timeout = argv.at(1);
     let argv = argv.from(2);
-    if let Some(numkeys) = pop_first(ctx, argv)? {
-        wait(ctx, argv, 1..numkeys + 1, deadline_ms);
+    let (keys_end, end, wanted) = parse_zmpop(argv)?;
+    let deadline_ms = deadline_of_seconds(timeout, ctx.now)?;
+    if !pop_first(ctx, argv, 1..keys_end, wanted, end)? {
+        wait(ctx, argv, 1..keys_end, deadline_ms);
     }
     Ok(())
 }

@@ -42,9 +42,6 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Settings that are parsed and kept, and that nothing acts on yet.
-const NOT_YET: &[&str] = &["notify-keyspace-events"];
-
 impl ConfigError {
     /// The error of a directive that was understood but could not be carried out, for the server's own refusals.
     pub fn failed(argument: &str, reason: impl Into<String>) -> Self {
@@ -126,11 +123,9 @@ impl Config {
         });
         let set =
             rows.filter(|(name, default)| self.accepted.get(name).is_some_and(|value| value != default.as_bytes()));
-        let fresh = Config::default();
-        let later = NOT_YET
-            .iter()
-            .filter(|name| table::find(name.as_bytes()).is_some_and(|(row, _)| self.show(row) != fresh.show(row)));
-        set.map(|(name, _)| name).chain(later.copied()).collect()
+        // It is in no table, for it is no setting.
+        let modules = self.accepted.contains_key("loadmodule").then_some("loadmodule");
+        set.map(|(name, _)| name).chain(modules).collect()
     }
 
     /// The value as `CONFIG GET` shows it.

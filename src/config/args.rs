@@ -194,7 +194,7 @@ impl Loader {
         let Some((row, _)) = table::find(name) else {
             return self.load_unlisted(&name.to_ascii_lowercase(), values);
         };
-        if values.is_empty() {
+        if values.is_empty() && !row.has(table::MULTI) {
             return Err("wrong number of arguments".to_string().into());
         }
         if row.name == "save" {

@@ -415,6 +415,17 @@ fn what_has_no_effect_is_told() {
     assert_eq!(config.ineffective(), ["appendonly"]);
     set(&mut config, &[("appendonly", "no"), ("tls-port", "6380")]).unwrap();
     assert_eq!(config.ineffective(), ["tls-port"]);
+    let config = Config::parse(b"notify-keyspace-events KEA\nloadmodule x.so 1").unwrap();
+    assert_eq!(config.ineffective(), ["loadmodule"]);
+}
+
+#[test]
+fn a_line_of_many_values_may_have_none() {
+    let config = Config::parse(b"bind\nsave\nclient-output-buffer-limit\nlatency-tracking-info-percentiles").unwrap();
+    assert_eq!((shown(&config, "bind"), shown(&config, "save")), (String::new(), String::new()));
+    assert_eq!(shown(&config, "client-output-buffer-limit"), shown(&Config::default(), "client-output-buffer-limit"));
+    assert!(config.latency_tracking_info_percentiles.is_empty());
+    assert!(Config::parse(b"oom-score-adj-values").is_err());
 }
 
 #[test]

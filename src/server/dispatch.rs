@@ -50,7 +50,9 @@ impl Server {
             return self.reject(id, None, unknown_command(argv));
         };
         if let Err(error) = self.may_run(id, index, argv) {
-            return self.reject(id, Some(index), error);
+            // A container is not to blame for subcommands that it does not have.
+            let is_known = self.table.commands[index].subcommands.is_empty() || argv.len() < 2;
+            return self.reject(id, is_known.then_some(index), error);
         }
         let Some(client) = self.clients.get_mut(id) else { return };
         client.last_command = Some(index);

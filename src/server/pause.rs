@@ -120,9 +120,7 @@ impl Server {
     pub fn client_pause(&mut self, id: ClientId, argv: Argv<'_>) -> Result<(), CommandError> {
         let paused = match argv.get(3) {
             _ if argv.len() > 4 => {
-                return Err(CommandError::new(
-                    "ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.",
-                ));
+                return Err(CommandError::bad_subcommand(argv, "CLIENT"));
             }
             None => Paused::All,
             Some(mode) if is_option(mode, "WRITE") => Paused::Writes,

@@ -703,7 +703,7 @@ impl Server {
                     }
                     return Ok(());
                 }
-                _ => self.note_introduction(id, &name, value)?,
+                _ => self.note_introduction(id, argv.at(pair), value)?,
             }
         }
         if let Some(reply) = self.reply(id) {
@@ -715,7 +715,7 @@ impl Server {
     fn note_introduction(&mut self, id: ClientId, name: &[u8], value: &[u8]) -> Result<(), CommandError> {
         let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
         let introduction = &mut client.introduction;
-        match name {
+        match name.to_ascii_lowercase().as_slice() {
             b"listening-port" => {
                 let port = crate::commands::ctx::integer(value)?;
                 introduction.listening_port = u16::try_from(port).map_err(|_| crate::commands::error::NOT_INTEGER)?;

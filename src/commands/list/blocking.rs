@@ -49,9 +49,10 @@ pub(super) fn brpop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
 }
 
 pub(super) fn blmpop(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
-    let deadline_ms = deadline_of_seconds(argv.at(1), ctx.now)?;
+    let timeout = argv.at(1);
     let argv = argv.from(2);
     let (keys_end, end, count) = parse_lmpop(argv)?;
+    let deadline_ms = deadline_of_seconds(timeout, ctx.now)?;
     if !pop_first(ctx, argv, 1..keys_end, count, end)? {
         wait(ctx, argv, 1..keys_end, deadline_ms, Refusal::NullArray);
     }

@@ -4,7 +4,7 @@ use super::Done;
 use super::ids::{parse_id, parse_strict};
 use crate::commands::ctx::{Ctx, integer, is_option};
 use crate::commands::effects::{Effects, class};
-use crate::commands::error::{CommandError, c_string, c_string_up_to};
+use crate::commands::error::{CommandError, c_string};
 use crate::resp::request::Argv;
 use crate::types::Stream;
 use crate::types::stream::{Group, StreamId};
@@ -31,16 +31,6 @@ const HELP: [&str; 17] = [
 
 const KEY_REQUIRED: &str = "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use \
                             the MKSTREAM option to create an empty stream automatically.";
-
-/// The complaint about words that no subcommand takes.
-pub fn bad_subcommand(argv: Argv<'_>, container: &str) -> CommandError {
-    let asked = c_string_up_to(argv.at(1), 128);
-    CommandError::quoting(
-        "ERR unknown subcommand or wrong number of arguments for '",
-        asked,
-        &format!("'. Try {container} HELP."),
-    )
-}
 
 /// The complaint about a group that a subcommand needs.
 pub fn no_such_group(key: &[u8], group: &[u8]) -> CommandError {
@@ -81,7 +71,7 @@ impl Options {
                     };
                     at += 1;
                 }
-                _ => return Err(bad_subcommand(argv, "XGROUP")),
+                _ => return Err(CommandError::bad_subcommand(argv, "XGROUP")),
             }
             at += 1;
         }
@@ -103,7 +93,7 @@ pub fn xgroup_create(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     }
     // So many words even an option that comes twice does not make.
     if argv.len() > 8 {
-        return Err(bad_subcommand(argv, "XGROUP"));
+        return Err(CommandError::bad_subcommand(argv, "XGROUP"));
     }
     let fresh = stream.is_none();
     let id = match c_string(argv.at(4)) {
@@ -131,7 +121,7 @@ pub fn xgroup_setid(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let last_id = stream.last_id();
     let group = stream.group_mut(name).ok_or_else(|| no_such_group(key, name))?;
     if argv.len() > 7 {
-        return Err(bad_subcommand(argv, "XGROUP"));
+        return Err(CommandError::bad_subcommand(argv, "XGROUP"));
     }
     // Here, unlike where a group is made, `-` and `+` are IDs.
     group.last_id = if c_string(argv.at(4)) == b"$" { last_id } else { parse_id(argv.at(4), 0)? };

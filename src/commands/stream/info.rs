@@ -1,6 +1,6 @@
 //! XINFO: what a stream, its groups and their consumers are like.
 
-use super::group::{bad_subcommand, no_such_group};
+use super::group::no_such_group;
 use super::{Done, reply_entry, reply_id};
 use crate::base::clock::UnixMs;
 use crate::commands::ctx::{Ctx, integer, is_option};
@@ -108,7 +108,7 @@ fn parse_full(argv: Argv<'_>) -> Result<Option<usize>, CommandError> {
         6 if known && is_option(argv.at(4), "COUNT") => {
             Ok(Some(usize::try_from(integer(argv.at(5))?).unwrap_or(COUNT_DEFAULT)))
         }
-        _ => Err(bad_subcommand(argv, "XINFO")),
+        _ => Err(CommandError::bad_subcommand(argv, "XINFO")),
     }
 }
 

@@ -85,10 +85,6 @@ const SUBCOMMANDS: &[Row<HouseFn>] = &[
 /// The rows of this family.
 pub const ROWS: &[Row<HouseFn>] = &[CONTAINER];
 
-fn wrong_usage(name: &str) -> CommandError {
-    CommandError::new(format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try ACL HELP."))
-}
-
 fn help(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
     super::reply_help(server, id, HELP);
     Ok(())
@@ -98,7 +94,7 @@ fn cat(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let Some(client) = server.clients.get_mut(id) else { return Ok(()) };
     let reply = &mut client.reply;
     match argv.get(2) {
-        _ if argv.len() > 3 => return Err(wrong_usage("CAT")),
+        _ if argv.len() > 3 => return Err(CommandError::bad_subcommand(argv, "ACL")),
         None => {
             reply.array(category::NAMES.len());
             category::NAMES.iter().for_each(|name| reply.bulk(name.as_bytes()));
@@ -226,7 +222,7 @@ fn deluser(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 
 fn genpass(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     if argv.len() > 3 {
-        return Err(wrong_usage("GENPASS"));
+        return Err(CommandError::bad_subcommand(argv, "ACL"));
     }
     let bits = argv.get(2).map_or(Ok(256), integer)?;
     if !(1..=4096).contains(&bits) {
@@ -289,7 +285,7 @@ fn describe_entry(reply: &mut Reply, entry: &Entry, now_ms: i64) {
 
 fn log(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let wanted = match argv.get(2) {
-        _ if argv.len() > 3 => return Err(wrong_usage("LOG")),
+        _ if argv.len() > 3 => return Err(CommandError::bad_subcommand(argv, "ACL")),
         None => 10,
         Some(word) if is_option(word, "RESET") => {
             server.acl_log.reset();

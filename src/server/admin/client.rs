@@ -161,9 +161,7 @@ fn setinfo(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 fn unblock(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let with_error = match argv.get(3) {
         _ if argv.len() > 4 => {
-            return Err(CommandError::new(
-                "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.",
-            ));
+            return Err(CommandError::bad_subcommand(argv, "CLIENT"));
         }
         None => false,
         Some(reason) if is_option(reason, "TIMEOUT") => false,

@@ -191,9 +191,7 @@ fn debug(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 }
 
 fn unknown(argv: Argv<'_>) -> CommandError {
-    let asked = error::c_string_up_to(argv.at(1), 128);
-    let before = "ERR unknown subcommand or wrong number of arguments for '";
-    CommandError::quoting(before, asked, "'. Try DEBUG HELP.")
+    CommandError::bad_subcommand(argv, "DEBUG")
 }
 
 /// Lets `write` write to the client, if it is still there.

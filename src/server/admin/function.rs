@@ -94,12 +94,6 @@ fn ok(server: &mut Server, id: ClientId) -> Done {
     Ok(())
 }
 
-/// The complaint about arguments that no subcommand of this name has.
-fn wrong_arguments(argv: Argv<'_>) -> CommandError {
-    let asked = c_string_up_to(argv.at(1), 128);
-    CommandError::quoting("ERR unknown subcommand or wrong number of arguments for '", asked, "'. Try FUNCTION HELP.")
-}
-
 fn load(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     let mut replace = false;
     for at in 2..argv.len() - 1 {
@@ -126,7 +120,7 @@ fn delete(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
 
 fn flush(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     if argv.len() > 3 {
-        return Err(wrong_arguments(argv));
+        return Err(CommandError::bad_subcommand(argv, "FUNCTION"));
     }
     if argv.get(2).is_some_and(|mode| !is_option(mode, "SYNC") && !is_option(mode, "ASYNC")) {
         return Err(CommandError::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
@@ -150,7 +144,7 @@ fn dump(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
 
 fn restore(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     if argv.len() > 4 {
-        return Err(wrong_arguments(argv));
+        return Err(CommandError::bad_subcommand(argv, "FUNCTION"));
     }
     let policy = match argv.get(3) {
         None => Policy::Append,

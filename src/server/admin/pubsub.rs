@@ -146,12 +146,7 @@ fn help(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
 
 fn list_topics(server: &mut Server, id: ClientId, argv: Argv<'_>, space: Space) -> Done {
     if argv.len() > 3 {
-        let text = "'. Try PUBSUB HELP.";
-        return Err(CommandError::quoting(
-            "ERR unknown subcommand or wrong number of arguments for '",
-            argv.at(1),
-            text,
-        ));
+        return Err(CommandError::bad_subcommand(argv, "PUBSUB"));
     }
     let names = server.pubsub.topics(space, argv.get(2));
     if let Some(reply) = server.reply(id) {

@@ -62,8 +62,7 @@ fn help(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
 
 fn get(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
     if argv.len() > 3 {
-        let text = "ERR unknown subcommand or wrong number of arguments for '";
-        return Err(CommandError::quoting(text, argv.at(1), "'. Try SLOWLOG HELP."));
+        return Err(CommandError::bad_subcommand(argv, "SLOWLOG"));
     }
     let refused = || CommandError::new("ERR count should be greater than or equal to -1");
     let wanted = match argv.get(2) {
