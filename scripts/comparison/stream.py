@@ -15,7 +15,7 @@ from .streams import fixed_ids, short_waits
 
 # (No large negative number that is in range: a sample of that size with repetitions would never end.)
 EDGES = [b"", b"0", b"-1", b"-0", b"+7", b" 7", b"7 ", b"007", b"7.0", b"1e3", b"abc", b"nan", b"-nan", b"inf", b"-inf",
-         b"+inf", b"infinity", b"1e400", b"-1e400", b"5e-324", b"0x10", b"3.0e", b"1e", b".5", b"4294967296",
+         b"+inf", b"infinity", b"1e400", b"-1e400", b"5e-324", b"1e-400", b"0x10", b"0x0p33333333", b"0x1p-2000", b"3.0e", b"1e", b".5", b"4294967296",
          b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"99999999999999999999999",
          b"\x00", b"\x00\xff\r\n", b"(5", b"[a", b"(", b"[", b"+", b"-", b"*", b"?", b"NX", b"XX", b"GT", b"LT", b"COUNT",
          b"LIMIT", b"WITHSCORES", b"STORE", b"BY", b"GET", b"\xc3\xa9", b"a b", b"'", b'"', b"REV", b"m1"]

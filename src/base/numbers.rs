@@ -57,29 +57,74 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
         _ => return None,
     }
     let value: f64 = text.parse().ok()?;
-    // A finite spelling that overflows is out of range, as strtod's ERANGE is.
-    (!value.is_nan() && (value.is_finite() || !body.as_bytes()[0].is_ascii_digit())).then_some(value)
+    // What is finite as it is spelt and too big, or so small that it would be 0, is out of range as strtod's ERANGE is.
+    let is_fit = match value {
+        0.0 => {
+            body.bytes().take_while(|byte| !byte.eq_ignore_ascii_case(&b'e')).all(|byte| matches!(byte, b'0' | b'.'))
+        }
+        _ => value.is_finite() || body.starts_with(['i', 'I']),
+    };
+    is_fit.then_some(value)
 }
 
+/// What follows `0x`, rounded once to the nearest double. None also for what is beyond all doubles, or so small that it
+/// would be 0, as `strtod` calls both out of range.
 fn parse_hex_float(hex: &str) -> Option<f64> {
     let (mantissa, exponent) = match hex.split_once(['p', 'P']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        Some((mantissa, exponent)) => (mantissa, parse_binary_exponent(exponent)?),
         None => (hex, 0),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let mut value = 0f64;
-    for digit in whole.chars() {
-        value = value * 16.0 + f64::from(digit.to_digit(16)?);
+    let mut exponent = exponent - 4 * fraction.len() as i64;
+    let (mut bits, mut more) = (0u64, false);
+    for digit in whole.chars().chain(fraction.chars()) {
+        let digit = u64::from(digit.to_digit(16)?);
+        if bits >> 60 == 0 {
+            bits = bits << 4 | digit;
+        } else {
+            more |= digit != 0;
+            exponent += 4;
+        }
     }
-    let mut scale = 1.0 / 16.0;
-    for digit in fraction.chars() {
-        value += f64::from(digit.to_digit(16)?) * scale;
-        scale /= 16.0;
+    if bits == 0 {
+        return Some(0.0);
     }
-    Some(value * 2f64.powi(exponent))
+    scale_by_power_of_two(bits, more, exponent)
+}
+
+/// The digits after `p`; absurd exponents are cut to a billion.
+fn parse_binary_exponent(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let size = digits.bytes().fold(0i64, |sum, digit| (sum * 10 + i64::from(digit - b'0')).min(1_000_000_000));
+    Some(if text.starts_with('-') { -size } else { size })
+}
+
+/// `bits`, and a little `more`, times 2^exponent, where that is a finite double above 0.
+fn scale_by_power_of_two(bits: u64, more: bool, exponent: i64) -> Option<f64> {
+    const SMALLEST: i64 = -1074;
+    let width = 64 - i64::from(bits.leading_zeros());
+    // No bit below these counts: a double has 53 of them, and none below the smallest.
+    let dropped = (width - 53).max(SMALLEST - exponent).max(0);
+    if dropped > width || width + exponent > 1024 {
+        return None;
+    }
+    let kept = bits.checked_shr(dropped as u32).unwrap_or(0);
+    let rest = u128::from(bits) - (u128::from(kept) << dropped);
+    let half = (1u128 << dropped) >> 1;
+    let up = dropped > 0 && (rest > half || rest == half && (more || kept & 1 == 1));
+    let power = exponent + dropped;
+    let power_of_two = match power {
+        -1022.. => f64::from_bits(((power + 1023) as u64) << 52),
+        _ => f64::from_bits(1 << (power - SMALLEST)),
+    };
+    let value = (kept + u64::from(up)) as f64 * power_of_two;
+    (value.is_finite() && value != 0.0).then_some(value)
 }
 
 /// Appends the decimal digits of `value`.
@@ -303,12 +348,35 @@ mod tests {
             ("-INF", f64::NEG_INFINITY),
             ("infinity", f64::INFINITY),
             ("0x10", 16.0),
+            ("0x0p99999999999", 0.0),
+            ("0x1.8p-1", 0.75),
+            ("0x1p-1074", 5e-324),
+            ("0x1.8p-1075", 5e-324),
+            ("0xfffffffffffffbff", 18446744073709549568.0),
+            ("0x20000000000001", 9007199254740992.0),
+            ("0x20000000000001.00000000000000001", 9007199254740994.0),
+            ("0x3.fffffffffffffp-1023", 4.450147717014403e-308),
+            ("0x1.fffffffffffffp1023", f64::MAX),
+            ("0e-999", 0.0),
+            ("1e-320", 1e-320),
             (".5", 0.5),
             ("5.", 5.0),
         ] {
             assert_eq!(parse_f64(text.as_bytes()), Some(value), "{text}");
         }
         for bad in ["", " 1", "1 ", "nan", "-nan", "abc", "1e", "--1", "1e400", "0x", "+"] {
+            assert_eq!(parse_f64(bad.as_bytes()), None, "{bad}");
+        }
+        for bad in [
+            "1e-400",
+            "0.1e-330",
+            "0x1p1024",
+            "0x1.fffffffffffff8p1023",
+            "0x1p-1075",
+            "0x1p-9999999999",
+            "0x1p",
+            "0x1p+-5",
+        ] {
             assert_eq!(parse_f64(bad.as_bytes()), None, "{bad}");
         }
     }
