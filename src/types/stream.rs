@@ -6,6 +6,7 @@
 
 mod group;
 mod node;
+mod runs;
 
 pub use group::{Consumer, ConsumerId, Group, Nack};
 pub use node::{Entry, Fields};

@@ -4,8 +4,9 @@
 //! its ID alone with the consumer that has it; that both agree is what this file sees to.
 
 use super::StreamId;
+use super::runs::Runs;
 use slab::Slab;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Which consumer of its group.
 pub type ConsumerId = usize;
@@ -29,7 +30,7 @@ pub struct Consumer {
     pub seen_ms: i64,
     /// When it last got something; `None` if never.
     pub active_ms: Option<i64>,
-    pending: BTreeSet<StreamId>,
+    pending: Runs<()>,
 }
 
 impl Consumer {
@@ -51,7 +52,7 @@ pub struct Group {
     pub last_id: StreamId,
     /// How many entries the stream had before the first one that was not given; `None` where that cannot be told.
     pub entries_read: Option<u64>,
-    pending: BTreeMap<StreamId, Nack>,
+    pending: Runs<Nack>,
     consumers: Slab<Consumer>,
     names: BTreeMap<Box<[u8]>, ConsumerId>,
 }
@@ -59,7 +60,7 @@ pub struct Group {
 impl Group {
     /// A group that is given what lies above an ID.
     pub fn new(last_id: StreamId, entries_read: Option<u64>) -> Self {
-        Group { last_id, entries_read, pending: BTreeMap::new(), consumers: Slab::new(), names: BTreeMap::new() }
+        Group { last_id, entries_read, pending: Runs::default(), consumers: Slab::new(), names: BTreeMap::new() }
     }
 
     // ---- consumers
@@ -89,7 +90,7 @@ impl Group {
         if self.names.contains_key(name) {
             return None;
         }
-        let consumer = Consumer { name: name.into(), seen_ms, active_ms: None, pending: BTreeSet::new() };
+        let consumer = Consumer { name: name.into(), seen_ms, active_ms: None, pending: Runs::default() };
         let id = self.consumers.insert(consumer);
         self.names.insert(name.into(), id);
         Some(id)
@@ -98,7 +99,7 @@ impl Group {
     /// Removes a consumer and forgets what it has; returns how many entries those were.
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let consumer = self.consumers.remove(self.names.remove(name)?);
-        for id in &consumer.pending {
+        for (id, ()) in consumer.pending.range(StreamId::MIN) {
             self.pending.remove(id);
         }
         Some(consumer.pending.len())
@@ -113,32 +114,32 @@ impl Group {
 
     /// What is pending from `start` on.
     pub fn pending_from(&self, start: StreamId) -> impl DoubleEndedIterator<Item = (StreamId, &Nack)> {
-        self.pending.range(start..).map(|(&id, nack)| (id, nack))
+        self.pending.range(start)
     }
 
     /// What a consumer has from `start` on.
     pub fn pending_of(&self, consumer: ConsumerId, start: StreamId) -> impl Iterator<Item = (StreamId, &Nack)> {
-        self.consumers[consumer].pending.range(start..).map(|id| (*id, &self.pending[id]))
+        self.consumers[consumer].pending.range(start).filter_map(|(id, ())| Some((id, self.pending.get(id)?)))
     }
 
     /// What is known of a pending entry.
     pub fn nack(&self, id: StreamId) -> Option<&Nack> {
-        self.pending.get(&id)
+        self.pending.get(id)
     }
 
     /// Gives an entry to a consumer, whoever had it before.
     pub fn assign(&mut self, id: StreamId, nack: Nack) {
-        self.consumers[nack.consumer].pending.insert(id);
+        self.consumers[nack.consumer].pending.insert(id, ());
         if let Some(old) = self.pending.insert(id, nack)
             && old.consumer != nack.consumer
         {
-            self.consumers[old.consumer].pending.remove(&id);
+            self.consumers[old.consumer].pending.remove(id);
         }
     }
 
     /// Notes that an entry was given once more to the one who has it.
     pub fn deliver_again(&mut self, id: StreamId, now_ms: i64) {
-        if let Some(nack) = self.pending.get_mut(&id) {
+        if let Some(nack) = self.pending.get_mut(id) {
             nack.delivered_ms = now_ms;
             nack.deliveries = nack.deliveries.wrapping_add(1);
         }
@@ -146,8 +147,8 @@ impl Group {
 
     /// Forgets a pending entry; returns whether it was one.
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
-        let Some(nack) = self.pending.remove(&id) else { return false };
-        self.consumers[nack.consumer].pending.remove(&id);
+        let Some(nack) = self.pending.remove(id) else { return false };
+        self.consumers[nack.consumer].pending.remove(id);
         true
     }
 
@@ -156,7 +157,7 @@ impl Group {
         while budget > 0
             && let Some((id, nack)) = self.pending.pop_first()
         {
-            self.consumers[nack.consumer].pending.remove(&id);
+            self.consumers[nack.consumer].pending.remove(id);
             budget -= 1;
         }
         budget
@@ -164,9 +165,9 @@ impl Group {
 
     /// Bytes of memory, about: entries of the trees with their share of unused room.
     pub fn memory_bytes(&self) -> usize {
-        const PENDING: usize = 2 * (size_of::<(StreamId, Nack)>() + size_of::<StreamId>());
         const CONSUMER: usize = size_of::<Consumer>() + 2 * size_of::<(Box<[u8]>, ConsumerId)>();
         let names: usize = self.names.keys().map(|name| 2 * name.len()).sum();
-        size_of::<Self>() + self.pending.len() * PENDING + self.consumers.len() * CONSUMER + names
+        let held: usize = self.consumers.iter().map(|(_, consumer)| consumer.pending.memory_bytes()).sum();
+        size_of::<Self>() + self.pending.memory_bytes() + held + self.consumers.len() * CONSUMER + names
     }
 }
