@@ -36,6 +36,30 @@ async function work(port) {
   await show('eval', () => redis.eval("return {1, 'a', {2, false}, redis.status_reply('OK')}", 0));
   await show('eval error', () => redis.eval("return redis.error_reply('MINE it is')", 0));
 
+  const code = "#!lua name=mine\nredis.register_function('add', function(keys, args) return redis.call('incrby', keys[1], args[1]) end)\n" +
+    "redis.register_function{function_name='look', callback=function(keys) return redis.call('get', keys[1]) end, flags={'no-writes'}}";
+  await show('function load', () => redis.function('LOAD', code));
+  await show('function load again', () => redis.function('LOAD', code));
+  await show('function load replace', () => redis.function('LOAD', 'REPLACE', code));
+  await show('fcall', () => redis.fcall('add', 1, 'counted', 5));
+  await show('fcall_ro', () => redis.fcall_ro('look', 1, 'counted'));
+  await show('fcall_ro that writes', () => redis.fcall_ro('add', 1, 'counted', 5));
+  const payload = await redis.functionBuffer('DUMP');
+  await show('function flush', () => redis.function('FLUSH'));
+  await show('function restore', () => redis.function('RESTORE', payload));
+  await show('fcall restored', () => redis.fcall('add', 1, 'counted', 5));
+  await show('function delete', () => redis.function('DELETE', 'mine'));
+  await show('function stats', () => redis.function('STATS'));
+  for (const line of [
+    'BITFIELD bits OVERFLOW SAT INCRBY u4 0 20 SET i8 #1 -5', 'BITOP NOT inverse bits', 'BITPOS inverse 1 0 -1 BIT', 'PFMERGE merged hll hll',
+    'GEOSEARCH g FROMLONLAT 2 48 BYBOX 500 500 km ASC WITHDIST', 'GEOSEARCHSTORE g2 g FROMMEMBER Paris BYRADIUS 1 km', 'LMPOP 1 l LEFT COUNT 2',
+    'ZUNION 2 z z WITHSCORES', 'ZADD z 5 e 6 f', 'ZRANGESTORE z2 z 0 -1', 'ZMPOP 1 z2 MAX', 'XAUTOCLAIM x g other 0 0 JUSTID', 'XCLAIM x g c 0 1-1 JUSTID FORCE', 'XINFO STREAM x',
+    'XDEL x 1-1', 'XTRIM x MAXLEN 0', 'SWAPDB 0 1', 'SWAPDB 0 1', 'MOVE u 1', 'EXPIRETIME s', 'OBJECT FREQ s', 'CONFIG GET maxmemory-policy', 'CONFIG SET maxmemory-policy allkeys-lfu',
+    'SET lfu x', 'OBJECT FREQ lfu', 'CONFIG SET maxmemory-policy noeviction', 'CLIENT SETNAME smoke', 'CLIENT GETNAME', 'CLIENT NO-EVICT ON', 'CLIENT UNBLOCK 999999', 'CLIENT KILL ID 999999', 'CLIENT PAUSE 1 WRITE', 'CLIENT UNPAUSE',
+    'CLIENT TRACKING ON BCAST PREFIX zzz REDIRECT 999999', 'CLIENT TRACKINGINFO', 'ACL WHOAMI', 'ACL SETUSER ann on >secret ~s* +get', 'ACL DRYRUN ann get s', 'ACL LOG RESET', 'ACL DELUSER ann', 'ACL CAT nosuch',
+    'SLOWLOG RESET', 'SLOWLOG LEN', 'LATENCY LATEST', 'LATENCY RESET', 'MEMORY USAGE none', 'MEMORY PURGE', 'COMMAND GETKEYS MSET a 1 b 2', 'COMMAND DOCS nosuch', 'WAIT 0 1', 'MODULE LIST', 'CLUSTER INFO', 'ECHO said', 'DBSIZE',
+  ]) await call(...line.split(' '));
+
   const other = redis.duplicate();
   for (const [ask, push] of [
     [() => other.blpop('q', 20), () => redis.rpush('q', 'x')],
@@ -54,6 +78,19 @@ async function work(port) {
   await show('publish', () => redis.publish('news.today', 'hello'));
   await show('heard', () => heard);
   await other.punsubscribe();
+
+  await redis.config('SET', 'notify-keyspace-events', 'Ex$');
+  const event = new Promise((resolve) => other.on('message', (...message) => resolve(message)));
+  await other.subscribe('__keyevent@0__:set');
+  await redis.set('noted', 1);
+  await show('event', () => event);
+  await redis.config('SET', 'notify-keyspace-events', '');
+  await other.unsubscribe();
+  const monitor = await redis.monitor();
+  const seen = new Promise((resolve) => monitor.on('monitor', (time, args) => resolve(args)));
+  await redis.get('watched');
+  await show('monitored', () => seen);
+  monitor.disconnect();
 
   await redis.mset(...Array.from({ length: 500 }, (_, n) => [`k:${n}`, n]).flat());
   let found = 0;

@@ -49,6 +49,59 @@ async function work(port) {
   await call('sendCommand', ['NOSUCH', 'x']);
   await call('memoryUsage', 'none');
 
+  const code = "#!lua name=mine\nredis.register_function('add', function(keys, args) return redis.call('incrby', keys[1], args[1]) end)\n" +
+    "redis.register_function{function_name='look', callback=function(keys) return redis.call('get', keys[1]) end, flags={'no-writes'}}";
+  await call('functionLoad', code);
+  await call('functionLoad', code);
+  await call('functionLoad', code, { REPLACE: true });
+  await call('fCall', 'add', { keys: ['counted'], arguments: ['5'] });
+  await call('fCallRo', 'look', { keys: ['counted'], arguments: [] });
+  await call('fCallRo', 'add', { keys: ['counted'], arguments: ['5'] });
+  await show('functionList', async () => (await client.functionList()).map((library) => library.library_name));
+  await call('functionDelete', 'mine');
+  await call('functionFlush');
+  await call('functionStats');
+  await call('scriptLoad', 'return ARGV[1]');
+  await call('scriptExists', ['f'.repeat(40)]);
+  await call('scriptFlush');
+  await call('bitField', 'bits', [{ operation: 'OVERFLOW', behavior: 'SAT' }, { operation: 'INCRBY', encoding: 'u4', offset: 0, increment: 20 }]);
+  await call('bitOp', 'NOT', 'inverse', 'bits');
+  await call('bitPos', 'inverse', 1);
+  await call('pfMerge', 'merged', ['hll', 'hll']);
+  await call('geoDist', 'g', 'Paris', 'none');
+  await call('geoPos', 'g', ['Paris', 'none']);
+  await call('geoSearchStore', 'g2', 'g', 'Paris', { radius: 10, unit: 'km' });
+  await call('lMove', 'l', 'l2', 'LEFT', 'RIGHT');
+  await call('lmPop', ['none', 'l2'], 'LEFT');
+  await call('zUnionWithScores', ['z', 'z']);
+  await call('zRangeStore', 'z2', 'z', 0, -1);
+  await call('xAutoClaim', 'x', 'group', 'other', 0, '0');
+  await call('xInfoStream', 'x');
+  await call('expire', 's', 100, 'NX');
+  await call('persist', 's');
+  await call('copy', 's', 'copied');
+  await call('move', 'copied', 1);
+  await call('objectEncoding', 's');
+  await call('aclSetUser', 'ann', ['on', '>secret', '~s*', '+get']);
+  await call('aclDryRun', 'ann', ['get', 's']);
+  await call('aclDelUser', 'ann');
+  await call('aclLogReset');
+  await call('clientSetName', 'smoke');
+  await call('clientGetName');
+  await call('clientNoEvict', true);
+  await call('clientPause', 1, 'WRITE');
+  await call('clientUnpause');
+  await call('clientTrackingInfo');
+  await call('commandGetKeys', ['MSET', 'a', '1', 'b', '2']);
+  await call('configSet', 'maxmemory-policy', 'noeviction');
+  await call('latencyLatest');
+  await call('memoryPurge');
+  await call('swapDb', 0, 1);
+  await call('swapDb', 0, 1);
+  await call('wait', 0, 1);
+  await call('role');
+  await call('dbSize');
+
   await show('multi', () => client.multi().set('m', '1').incr('m').get('m').hGetAll('h').exec());
   const lone = await client.duplicate().connect();
   await lone.watch('m');
@@ -67,6 +120,16 @@ async function work(port) {
   const sharded = new Promise((resolve) => listener.sSubscribe('shard', (message) => resolve(message)));
   while ((await client.sPublish('shard', 'to a shard')) === 0);
   await show('heard', () => sharded);
+
+  await client.configSet('notify-keyspace-events', 'Ex$');
+  const event = new Promise((resolve) => listener.subscribe('__keyevent@0__:set', (message) => message === 'noted' && resolve(message)));
+  while ((await client.publish('__keyevent@0__:set', 'none yet')) === 0);
+  await client.set('noted', '1');
+  await show('event', () => event);
+  await client.configSet('notify-keyspace-events', '');
+  const monitored = new Promise((resolve) => lone.monitor((line) => resolve(String(line).replace(/^.*?]/, ''))));
+  await client.sendCommand(['PING']);
+  await show('monitored', () => Promise.race([monitored, client.get('watched').then(() => monitored)]));
 
   await Promise.all(Array.from({ length: 500 }, (_, n) => client.set(`k:${n}`, String(n))));
   let found = 0;

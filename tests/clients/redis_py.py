@@ -28,6 +28,15 @@ def ordered(value):
     return [ordered(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+def leaves(value):
+    """All that stands in a reply, where the order of lists means nothing either."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, (list, tuple, set)):
+        return sorted(sum((leaves(item) for item in value), []))
+    return [repr(value)]
+
+
 def show(name, ask):
     try:
         print(name, repr(ordered(ask())))
@@ -114,6 +123,80 @@ def scripts():
     show("registered", lambda: script(keys=["counter"]))
 
 
+CODE = """#!lua name=mine
+redis.register_function('put', function(keys, args) return redis.call('set', keys[1], args[1]) end)
+redis.register_function{function_name='look', callback=function(keys) return redis.call('get', keys[1]) end, flags={'no-writes'}}
+"""
+
+
+def functions():
+    case("function_load", CODE)
+    case("function_load", CODE)
+    case("function_load", CODE, replace=True)
+    case("function_load", "#!lua name=bad\nreturn nosuch")
+    case("fcall", "put", 1, "f", "value")
+    case("fcall_ro", "put", 1, "f", "value")
+    case("fcall", "look", 1, "f")
+    case("fcall_ro", "look", 1, "f")
+    case("fcall", "nosuch", 0)
+    show("function_list", lambda: leaves(r.function_list(library="mine", withcode=True)))
+    # (Decoded as text the payload would be spoilt.)
+    raw = redis.Redis("127.0.0.1", port, protocol=protocol)
+    payload = raw.function_dump()
+    case("function_delete", "mine")
+    case("fcall", "look", 1, "f")
+    show("function_restore", lambda: r.function_restore(payload, "FLUSH"))
+    case("fcall", "look", 1, "f")
+    case("function_restore", b"nonsense")
+    case("function_flush", "SYNC")
+    case("function_kill")
+    show("function_stats", lambda: ordered(r.function_stats()))
+
+
+def bits_and_sketches():
+    case("bitfield_ro", "bits", "u8", 0)
+    show("bitfield", lambda: r.bitfield("bits", "SAT").incrby("u4", 0, 20).set("i8", "#1", -5).get("u16", 0).execute())
+    case("setbit", "more", 3, 1)
+    case("bitop", "XOR", "both", "bits", "more")
+    case("bitcount", "both", 0, 10, "BIT")
+    case("bitpos", "both", 0, 1, 5)
+    case("getbit", "both", 3)
+    case("pfadd", "hll2", "x", "y")
+    case("pfmerge", "hll3", "hll", "hll2")
+    case("pfcount", "hll", "hll2")
+    case("geodist", "g", "Paris", "Berlin", unit="km")
+    case("geohash", "g", "Paris", "none")
+    case("geopos", "g", "Berlin", "none")
+    case("geosearchstore", "g2", "g", longitude=2, latitude=48, width=3000, height=3000, unit="km", storedist=True)
+    case("georadiusbymember", "g", "Paris", 2000, unit="km", withdist=True, sort="DESC")
+    case("georadius", "g", 13, 52, 100, unit="km", store="g3")
+
+
+def keys():
+    case("expire", "l", 100, nx=True)
+    case("expire", "l", 50, gt=True)
+    case("pexpireat", "l", 4102444800000)
+    case("pexpiretime", "l")
+    case("persist", "l")
+    case("rename", "l", "renamed")
+    case("renamenx", "renamed", "s")
+    case("move", "renamed", 3)
+    case("swapdb", 0, 3)
+    case("exists", "renamed")
+    case("swapdb", 0, 3)
+    case("touch", "s", "none")
+    case("type", "set")
+    case("dump", "none")
+    case("unlink", "both", "more")
+    case("dbsize")
+    show("by type", lambda: sorted(r.scan_iter(_type="zset", count=3)))
+    show("sscan", lambda: sorted(r.sscan_iter("set", match="[1-5]")))
+    show("hscan", lambda: dict(r.hscan_iter("h")))
+    show("zscan", lambda: sorted(r.zscan_iter("z2")))
+    case("sort_ro", "set", desc=True, start=1, num=2)
+    case("object", "freq", "s")
+
+
 def transactions():
     def run(meddle):
         with r.pipeline() as pipe:
@@ -171,6 +254,26 @@ def messages():
     show("heard", lambda: sharded.get_message(timeout=20))
 
 
+def events():
+    """Keyspace notifications, tracked keys, a monitor."""
+    case("config_set", "notify-keyspace-events", "KEA")
+    listener = connect().pubsub()
+    listener.psubscribe("__key*@0__:*")
+    show("subscribed", lambda: listener.get_message(timeout=20))
+    r.set("noted", 1)
+    r.rename("noted", "noted2")
+    show("heard", lambda: [listener.get_message(timeout=20) for _ in range(6)])
+    case("config_set", "notify-keyspace-events", "")
+    listener.close()
+    with connect().monitor() as monitor:
+        r.get("watched")
+        show("monitored", lambda: monitor.next_command()["command"])
+    with connect(single_connection_client=True) as tracking:
+        show("tracking", lambda: tracking.execute_command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "a", "NOLOOP"))
+        show("trackinginfo", lambda: ordered(tracking.client_trackinginfo()))
+        show("reset", lambda: tracking.reset() or "reset")
+
+
 def refused(ask):
     try:
         return ask()
@@ -204,9 +307,42 @@ def house():
     show("unknown", lambda: r.execute_command("NOSUCH", "a"))
     show("arity", lambda: r.execute_command("GET"))
     case("select", 99)
+    show("acl_cat", lambda: sorted(r.acl_cat("hyperloglog")))
+    case("acl_log_reset")
+    case("acl_users")
+    show("acl_genpass", lambda: len(r.acl_genpass()))
+    show("acl_dryrun", lambda: r.acl_dryrun("default", "get", "x"))
+    show("client_list", lambda: sorted(client["name"] for client in r.client_list(_type="normal")).count("smoke"))
+    show("client_info", lambda: r.client_info()["name"])
+    case("client_kill_filter", _id=999999)
+    case("client_unblock", 999999)
+    case("client_pause", 1, all=False)
+    case("client_unpause")
+    case("client_getredir")
+    show("command", lambda: ordered(r.command()["lmove"]))
+    case("command_getkeys", "MSET", "a", "1", "b", "2")
+    case("command_getkeysandflags", "LMOVE", "a", "b", "LEFT", "RIGHT")
+    show("memory_stats", lambda: sorted(r.memory_stats())[:9])
+    case("memory_purge")
+    case("latency_history", "command")
+    case("latency_reset")
+    show("latency_histogram", lambda: r.execute_command("LATENCY", "HISTOGRAM", "nosuch"))
+    case("slowlog_len")
+    case("config_resetstat")
+    show("info", lambda: [r.info(section)[field] for section, field in (("server", "redis_mode"), ("replication", "role"), ("cluster", "cluster_enabled"))])
+    show("lastsave", lambda: r.lastsave().year > 2000)
+    show("time", lambda: len(r.time()))
+    show("lolwut", lambda: "Redis ver." in str(r.lolwut()))
+    case("replicaof", "NO", "ONE")
+    case("save")
+    case("readonly")
+    case("module_list")
+    case("cluster", "INFO")
+    case("echo", "said")
+    case("ping")
 
 
-for family in (values, streams, scripts, transactions, blocking, messages, house):
+for family in (values, bits_and_sketches, keys, streams, scripts, functions, transactions, blocking, messages, events, house):
     print("--", family.__name__)
     family()
 print("all good")
