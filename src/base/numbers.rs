@@ -40,11 +40,25 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// The double that `text` spells: decimal or hexadecimal notation, `inf`, `+inf`, `-inf`, `infinity`; no spaces, no NaN.
+/// The double that `text` spells: decimal or hexadecimal notation, `inf`, `+inf`, `-inf`, `infinity`; no spaces, no NaN,
+/// and nothing that is finite as it is spelt and too big, or so small that it would be 0.
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
-    if text.is_empty() || text.len() > 255 {
-        return None;
-    }
+    let value = parse_f64_in_reach(text)?;
+    let body = text.strip_prefix(b"+").or_else(|| text.strip_prefix(b"-")).unwrap_or(text);
+    let (digits, mark) = match body {
+        [b'0', b'x' | b'X', hex @ ..] => (hex, b'p'),
+        _ => (body, b'e'),
+    };
+    let mut mantissa = digits.iter().take_while(|byte| !byte.eq_ignore_ascii_case(&mark));
+    let is_fit = match value {
+        0.0 => mantissa.all(|byte| matches!(byte, b'0' | b'.')),
+        _ => value.is_finite() || body[0].eq_ignore_ascii_case(&b'i'),
+    };
+    is_fit.then_some(value)
+}
+
+/// `parse_f64` that takes what is out of range for infinite or 0, as `strtod` does.
+pub fn parse_f64_in_reach(text: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;
     let body = text.strip_prefix(['+', '-']).unwrap_or(text);
     if let Some(hex) = body.strip_prefix("0x").or_else(|| body.strip_prefix("0X")) {
@@ -56,19 +70,10 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
         _ if body.eq_ignore_ascii_case("inf") || body.eq_ignore_ascii_case("infinity") => {}
         _ => return None,
     }
-    let value: f64 = text.parse().ok()?;
-    // What is finite as it is spelt and too big, or so small that it would be 0, is out of range as strtod's ERANGE is.
-    let is_fit = match value {
-        0.0 => {
-            body.bytes().take_while(|byte| !byte.eq_ignore_ascii_case(&b'e')).all(|byte| matches!(byte, b'0' | b'.'))
-        }
-        _ => value.is_finite() || body.starts_with(['i', 'I']),
-    };
-    is_fit.then_some(value)
+    text.parse().ok()
 }
 
-/// What follows `0x`, rounded once to the nearest double. None also for what is beyond all doubles, or so small that it
-/// would be 0, as `strtod` calls both out of range.
+/// What follows `0x`, rounded once to the nearest double.
 fn parse_hex_float(hex: &str) -> Option<f64> {
     let (mantissa, exponent) = match hex.split_once(['p', 'P']) {
         Some((mantissa, exponent)) => (mantissa, parse_binary_exponent(exponent)?),
@@ -92,7 +97,7 @@ fn parse_hex_float(hex: &str) -> Option<f64> {
     if bits == 0 {
         return Some(0.0);
     }
-    scale_by_power_of_two(bits, more, exponent)
+    Some(scale_by_power_of_two(bits, more, exponent))
 }
 
 /// The digits after `p`; absurd exponents are cut to a billion.
@@ -105,14 +110,14 @@ fn parse_binary_exponent(text: &str) -> Option<i64> {
     Some(if text.starts_with('-') { -size } else { size })
 }
 
-/// `bits`, and a little `more`, times 2^exponent, where that is a finite double above 0.
-fn scale_by_power_of_two(bits: u64, more: bool, exponent: i64) -> Option<f64> {
+/// `bits`, and a little `more`, times 2^exponent; infinite or 0 where no double is near.
+fn scale_by_power_of_two(bits: u64, more: bool, exponent: i64) -> f64 {
     const SMALLEST: i64 = -1074;
     let width = 64 - i64::from(bits.leading_zeros());
     // No bit below these counts: a double has 53 of them, and none below the smallest.
     let dropped = (width - 53).max(SMALLEST - exponent).max(0);
     if dropped > width || width + exponent > 1024 {
-        return None;
+        return if exponent > 0 { f64::INFINITY } else { 0.0 };
     }
     let kept = bits.checked_shr(dropped as u32).unwrap_or(0);
     let rest = u128::from(bits) - (u128::from(kept) << dropped);
@@ -123,8 +128,7 @@ fn scale_by_power_of_two(bits: u64, more: bool, exponent: i64) -> Option<f64> {
         -1022.. => f64::from_bits(((power + 1023) as u64) << 52),
         _ => f64::from_bits(1 << (power - SMALLEST)),
     };
-    let value = (kept + u64::from(up)) as f64 * power_of_two;
-    (value.is_finite() && value != 0.0).then_some(value)
+    (kept + u64::from(up)) as f64 * power_of_two
 }
 
 /// Appends the decimal digits of `value`.
@@ -339,6 +343,7 @@ mod tests {
 
     #[test]
     fn doubles_are_read_strictly() {
+        let long = format!("{}1", "0".repeat(300));
         for (text, value) in [
             ("1", 1.0),
             ("-1.5", -1.5),
@@ -359,6 +364,7 @@ mod tests {
             ("0x1.fffffffffffffp1023", f64::MAX),
             ("0e-999", 0.0),
             ("1e-320", 1e-320),
+            (long.as_str(), 1.0),
             (".5", 0.5),
             ("5.", 5.0),
         ] {
@@ -378,6 +384,11 @@ mod tests {
             "0x1p+-5",
         ] {
             assert_eq!(parse_f64(bad.as_bytes()), None, "{bad}");
+        }
+        for (text, value) in
+            [("1e-400", 0.0), ("0x1p-2000", 0.0), ("-0x1p2000", f64::NEG_INFINITY), ("1e400", f64::INFINITY)]
+        {
+            assert_eq!(parse_f64_in_reach(text.as_bytes()), Some(value), "{text}");
         }
     }
 }

@@ -8,7 +8,7 @@ use super::ctx::{integer, is_option, reply_element};
 use super::error::{self, CommandError, c_string};
 use super::zset::{note_removed, reply_pair};
 use super::zset_store::{Source, store};
-use crate::base::numbers::parse_f64;
+use crate::base::numbers::parse_f64_in_reach;
 use crate::resp::request::Argv;
 use crate::types::ZSet;
 use std::ops::Range;
@@ -66,15 +66,8 @@ fn range_score(text: &[u8]) -> Option<f64> {
     if text.is_empty() {
         return Some(0.0);
     }
-    if let Some(score) = parse_f64(text) {
-        return Some(score);
-    }
-    let text = std::str::from_utf8(text).ok()?.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if digits.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
-        return parse_f64(text.as_bytes()).or_else(|| text.parse().ok());
-    }
-    parse_f64(text.as_bytes())
+    let spaces = text.iter().take_while(|&&byte| matches!(byte, b' ' | 9..=13)).count();
+    parse_f64_in_reach(&text[spaces..])
 }
 
 impl<'a> LexEnd<'a> {
