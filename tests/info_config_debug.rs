@@ -77,6 +77,27 @@ fn info_has_the_lines_of_stock_in_their_order() {
 }
 
 #[test]
+fn what_is_for_debugging_is_told_by_name_only() {
+    let ours = Server::start(Kind::Ours, &[]);
+    let mut client = ours.client();
+    client.pipeline(&[["PING"].to_vec(), ["PING"].to_vec(), ["PING"].to_vec()]);
+    let text = ours.cmd(&["INFO", "debug", "everything"]).text();
+    assert!(text.contains("# Server\r\n") && text.contains("# Debug\r\n"));
+    // 7.2 has these, 7.0 not yet.
+    let expected = [
+        "# Debug",
+        "eventloop_duration_aof_sum",
+        "eventloop_duration_cron_sum",
+        "eventloop_duration_max",
+        "eventloop_cmd_per_cycle_max",
+    ];
+    let text = ours.cmd(&["INFO", "debug"]).text();
+    assert_eq!(names(&text), expected);
+    let most: u64 = text.lines().last().and_then(|line| line.split(':').nth(1)).and_then(|n| n.parse().ok()).unwrap();
+    assert!((1..=3).contains(&most), "{text}");
+}
+
+#[test]
 fn info_of_master_and_replica_has_the_lines_of_stock() {
     let start = |kind| (Server::start(kind, &["--min-replicas-to-write", "1"]), Server::start(kind, &[]));
     let ((our_master, our_replica), (master, replica)) = (start(Kind::Ours), start(Kind::Stock));

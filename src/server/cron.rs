@@ -25,7 +25,13 @@ impl Server {
     }
 
     /// Runs `hz` times a second.
-    pub(super) fn server_cron(&mut self) {
+    pub(super) fn measured_cron(&mut self) {
+        let start = ticks();
+        self.server_cron();
+        self.stats.eventloop_duration_cron_us += self.ticks_to_us(ticks().wrapping_sub(start));
+    }
+
+    fn server_cron(&mut self) {
         self.update_time();
         let hz = self.hz();
         self.event_loop.create_time_event(&self.clock, 1000 / hz, Procedure::ServerCron);

@@ -458,7 +458,7 @@ impl Server {
             Procedure::LoadSlice => self.load_slice(),
             Procedure::FreeRetired => self.free_retired(),
             Procedure::EvictionTimeProc => self.eviction_time_proc(),
-            Procedure::ServerCron => self.server_cron(),
+            Procedure::ServerCron => self.measured_cron(),
         }
     }
 

@@ -49,6 +49,12 @@ pub struct Stats {
     pub eventloop_duration_sum_us: u64,
     /// The longest turn, in microseconds.
     pub eventloop_duration_max_us: u64,
+    /// Time in cron, in microseconds.
+    pub eventloop_duration_cron_us: u64,
+    /// The most commands of one turn.
+    pub eventloop_commands_max: u64,
+    /// `commands_processed` as it was at the end of the last turn.
+    commands_at_turn: u64,
     /// The most memory ever used, in bytes.
     pub peak_memory: usize,
     /// The memory used when nothing was loaded yet, in bytes.
@@ -149,6 +155,9 @@ impl Stats {
         self.eventloop_cycles += 1;
         self.eventloop_duration_sum_us += duration_us;
         self.eventloop_duration_max_us = self.eventloop_duration_max_us.max(duration_us);
+        let commands = self.commands_processed.saturating_sub(self.commands_at_turn);
+        self.eventloop_commands_max = self.eventloop_commands_max.max(commands);
+        self.commands_at_turn = self.commands_processed;
     }
 
     /// Forgets what CONFIG RESETSTAT forgets.

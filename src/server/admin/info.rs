@@ -38,19 +38,27 @@ enum Part {
     Text(fn(&Server, &mut String)),
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    ByDefault,
+    /// With `all` and `everything`.
+    WithAll,
+    ByName,
+}
+
 struct Section {
     name: &'static str,
-    /// Whether it is told to who asks for nothing in particular.
-    by_default: bool,
+    /// Who is told: the least that must be asked for.
+    told: Told,
     parts: &'static [Part],
 }
 
 const fn section(name: &'static str, parts: &'static [Part]) -> Section {
-    Section { name, by_default: true, parts }
+    Section { name, told: Told::ByDefault, parts }
 }
 
 const fn on_demand(name: &'static str, parts: &'static [Part]) -> Section {
-    Section { name, by_default: false, parts }
+    Section { name, told: Told::WithAll, parts }
 }
 
 /// All sections in their order.
@@ -68,6 +76,7 @@ const SECTIONS: &[Section] = &[
     on_demand("Latencystats", &[Part::Text(super::latency::write_info)]),
     section("Cluster", &[Part::Fields(&[("cluster_enabled", |_| "0".into())])]),
     section("Keyspace", &[Part::Text(keyspace)]),
+    Section { name: "Debug", told: Told::ByName, parts: &[Part::Fields(fields::DEBUG)] },
 ];
 
 /// A text that lines of INFO are appended to.
@@ -86,11 +95,15 @@ impl Line for String {
 /// The text of the sections that are asked for: their names in any case, or `default`, `all`, `everything`.
 pub fn text(server: &Server, asked: &[&[u8]]) -> String {
     let any = |name: &str| asked.iter().any(|word| word.eq_ignore_ascii_case(name.as_bytes()));
-    let default = asked.is_empty() || any("default");
-    let all = any("all") || any("everything");
+    let told = match asked {
+        _ if any("all") || any("everything") => Some(Told::WithAll),
+        _ if asked.is_empty() || any("default") => Some(Told::ByDefault),
+        _ => None,
+    };
     let mut out = String::with_capacity(8192);
     for section in SECTIONS {
-        if !(all || (default && section.by_default) || any(section.name)) {
+        let in_general = told.is_some_and(|told| section.told <= told);
+        if !(in_general || any(section.name)) {
             continue;
         }
         if !out.is_empty() {

@@ -206,6 +206,13 @@ pub const STATS: &[Field] = &[
     ("acl_access_denied_channel", |server| show(server.acl_log.denied.channels)),
 ];
 
+pub const DEBUG: &[Field] = &[
+    ("eventloop_duration_aof_sum", zero),
+    ("eventloop_duration_cron_sum", |server| show(server.stats.eventloop_duration_cron_us)),
+    ("eventloop_duration_max", |server| show(server.stats.eventloop_duration_max_us)),
+    ("eventloop_cmd_per_cycle_max", |server| show(server.stats.eventloop_commands_max)),
+];
+
 fn seconds(us: u64) -> String {
     format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
 }
