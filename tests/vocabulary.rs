@@ -170,3 +170,20 @@ fn a_container_is_not_counted_for_subcommands_that_it_does_not_have() {
     });
     assert_eq!(counted[0], counted[1]);
 }
+
+#[test]
+fn resets_are_answered_and_transactions_grow_into_no_memory_as_in_stock() {
+    for lines in [
+        "CLIENT REPLY OFF|PING|RESET|PING|CLIENT REPLY SKIP|RESET|PING|QUIT",
+        "CONFIG SET maxmemory 1|MULTI|MULTI|WATCH a|GET a|EXEC|MULTI|DISCARD|MULTI|RESET|PING|CONFIG SET maxmemory 0|QUIT",
+    ] {
+        let said = [Kind::Ours, Kind::Stock].map(|kind| {
+            let server = Server::start(kind, &[]);
+            let mut client = server.client();
+            client.write_raw(format!("{}\r\n", lines.replace('|', "\r\n")).as_bytes()).unwrap();
+            String::from_utf8(client.read_to_end().unwrap()).unwrap()
+        });
+        assert_eq!(said[0], said[1], "{lines}");
+        assert!(said[0].ends_with("+OK\r\n"), "{}", said[0]);
+    }
+}

@@ -89,14 +89,15 @@ impl Server {
         if short && self.takes_memory(id, index) { Err(OOM) } else { Ok(()) }
     }
 
-    /// Whether a command, or one of the transaction that it executes, takes memory; and everything that is to be queued.
+    /// Whether a command, or one of the transaction that it executes, takes memory; and everything in a transaction but
+    /// what ends it.
     fn takes_memory(&self, id: ClientId, index: usize) -> bool {
         let command = &self.table.commands[index];
         let multi = self.clients.get(id).and_then(|client| client.multi.as_ref());
         match command.special {
             Special::Exec => self.transaction_has(id, flag::DENYOOM),
             Special::None => command.flags & flag::DENYOOM != 0 || multi.is_some(),
-            Special::InMulti => false,
+            Special::InMulti => multi.is_some() && matches!(&*command.name, "multi" | "watch"),
         }
     }
 

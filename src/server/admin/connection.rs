@@ -243,7 +243,9 @@ fn reset(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Done {
         client.reply.resp3 = false;
         client.session.db = 0;
         client.name.clear();
-        client.reply_mode = ReplyMode::On;
+        if std::mem::replace(&mut client.reply_mode, ReplyMode::On) == ReplyMode::Off {
+            client.muted_from = None;
+        }
         client.no_evict = false;
         client.reply.status("RESET");
     }
