@@ -61,4 +61,4 @@ pub mod types;
 /// The unit tests run with the allocator of the program, so that its figures can be tested.
 #[cfg(test)]
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: base::allocator::Allocator = base::allocator::Allocator;

@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use understudy::base::allocator::Allocator;
 use understudy::base::crash;
 use understudy::server::{Server, startup};
 
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();

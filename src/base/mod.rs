@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a key, a client or a socket. This room and `types/` are the only ones that may say `unsafe`.
 
+pub mod allocator;
 pub mod bits;
 pub mod clock;
 pub mod crash;
