@@ -10,65 +10,92 @@
 
 const LITERALS_MAX: usize = 32;
 const MATCH_MIN: usize = 3;
+/// The table of places has so many bits for a long input.
+const HASH_BITS_MAX: u32 = 14;
 /// Bytes that are read to look at three of them.
 const WORD: usize = 4;
 /// After so many bytes (as a power of two) without a match every second one is looked at, and so on.
 const PATIENCE_BITS: usize = 6;
 const MATCH_MAX: usize = 2 + 7 + 255;
 const DISTANCE_MAX: usize = 1 << 13;
+/// Short copies go by so many bytes at once, into room behind the end that is there for that.
+const WIDE: usize = 16;
+const SLACK: usize = 64;
 /// The smallest gain worth the trouble, as in the ancestor of the snapshot's writer.
 const GAIN_MIN: usize = 4;
 /// No stream grows by more than this: three bytes can stand for `MATCH_MAX`.
 const EXPANSION_MAX: usize = MATCH_MAX / 3;
 
-/// `input` compressed, or None if that would not save at least four bytes.
-pub fn compress(input: &[u8]) -> Option<Vec<u8>> {
-    let budget = input.len().checked_sub(GAIN_MIN)?;
-    // Positions are kept as u32, and nothing in a snapshot is longer.
-    u32::try_from(input.len()).ok()?;
-    let mut out = Vec::with_capacity(budget);
-    let mut seen = Seen::for_len(input.len());
-    // The first place repeats nothing, and needs no note: a slot that was never set means it.
-    let (mut at, mut literals_from) = (1, 0);
-    while at + WORD <= input.len() {
-        let Some(distance) = seen.replace(input, at) else {
-            // The longer nothing was found, the less it is looked for.
-            at += 1 + ((at - literals_from) >> PATIENCE_BITS);
-            if out.len() + (at - literals_from) > budget {
-                return None;
+/// Compresses one input after the other without clearing or allocating anything between them.
+#[derive(Default)]
+pub struct Compressor {
+    /// Where each hash of three bytes was last seen, counted from `base`; at most `base` if not in this input.
+    seen: Vec<u32>,
+    base: u32,
+    out: Vec<u8>,
+}
+
+impl Compressor {
+    /// `input` compressed, or None if that would not save at least four bytes.
+    pub fn compress(&mut self, input: &[u8]) -> Option<&[u8]> {
+        let budget = input.len().checked_sub(GAIN_MIN)?;
+        // Positions are kept as u32, and nothing in a snapshot is longer.
+        let len = u32::try_from(input.len()).ok()?;
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        out.reserve(budget + SLACK);
+        if self.base.checked_add(len).is_none() {
+            self.seen.fill(0);
+            self.base = 0;
+        }
+        let pays = self.compress_into(input, budget, &mut out);
+        self.base += len;
+        self.out = out;
+        pays.then_some(&self.out)
+    }
+
+    fn compress_into(&mut self, input: &[u8], budget: usize, out: &mut Vec<u8>) -> bool {
+        // A short string touches few cache lines of the table.
+        let bits = (usize::BITS - input.len().leading_zeros()).clamp(6, HASH_BITS_MAX);
+        if self.seen.len() < 1 << bits {
+            self.seen.resize(1 << bits, 0);
+        }
+        let mut seen = Seen { slots: &mut self.seen[..1 << bits], shift: 32 - bits, base: self.base };
+        // The first place repeats nothing, and needs no note: a slot that was never set means it.
+        let (mut at, mut literals_from) = (1, 0);
+        while at + WORD <= input.len() {
+            let Some(distance) = seen.replace(input, at) else {
+                // The longer nothing was found, the less it is looked for.
+                at += 1 + ((at - literals_from) >> PATIENCE_BITS);
+                if out.len() + (at - literals_from) > budget {
+                    return false;
+                }
+                continue;
+            };
+            let len = match_len(input, at, distance);
+            write_literals(out, input, literals_from, at);
+            write_match(out, distance, len);
+            if out.len() > budget {
+                return false;
             }
-            continue;
-        };
-        let len = match_len(input, at, distance);
-        write_literals(&mut out, &input[literals_from..at]);
-        write_match(&mut out, distance, len);
-        if out.len() > budget {
-            return None;
+            // The last place of a match is enough to find what runs on from it.
+            seen.replace(input, at + len - 1);
+            at += len;
+            literals_from = at;
         }
-        // The last two places of a match are enough to find what runs on from it.
-        for place in (at + len - 2)..(at + len) {
-            seen.replace(input, place);
-        }
-        at += len;
-        literals_from = at;
+        write_literals(out, input, literals_from, input.len());
+        out.len() <= budget
     }
-    write_literals(&mut out, &input[literals_from..]);
-    (out.len() <= budget).then_some(out)
 }
 
-/// Where each hash of three bytes was last seen, 0 if never. Sized to the input, so that a
-/// short string does not pay for clearing a long table.
-struct Seen {
-    slots: Vec<u32>,
+/// The part of a compressor's notes that one input uses.
+struct Seen<'a> {
+    slots: &'a mut [u32],
     shift: u32,
+    base: u32,
 }
 
-impl Seen {
-    fn for_len(len: usize) -> Self {
-        let bits = (usize::BITS - len.leading_zeros()).clamp(6, 14);
-        Seen { slots: vec![0; 1 << bits], shift: 32 - bits }
-    }
-
+impl Seen<'_> {
     /// Notes that the bytes at `at`, which is not 0, stand there; how far back the same three bytes stood before, if
     /// in reach.
     #[inline]
@@ -76,7 +103,7 @@ impl Seen {
         let three = |at: usize| Some(u32::from_le_bytes(*input.get(at..)?.first_chunk::<WORD>()?) << 8);
         let key = three(at)?;
         let slot = &mut self.slots[(key.wrapping_mul(0x9E37_79B1) >> self.shift) as usize];
-        let before = std::mem::replace(slot, at as u32) as usize;
+        let before = std::mem::replace(slot, self.base + at as u32).saturating_sub(self.base) as usize;
         // Equal bytes are rare and near ones are not: in this order the processor guesses right.
         (three(before)? == key && at - before <= DISTANCE_MAX).then_some(at - before)
     }
@@ -98,10 +125,24 @@ fn match_len(input: &[u8], at: usize, distance: usize) -> usize {
     len + now[len..].iter().zip(&before[len..]).take_while(|(a, b)| a == b).count()
 }
 
-fn write_literals(out: &mut Vec<u8>, literals: &[u8]) {
-    for run in literals.chunks(LITERALS_MAX) {
-        out.push((run.len() - 1) as u8);
-        out.extend_from_slice(run);
+/// Appends `input[from..to]` as it is.
+#[inline]
+fn write_literals(out: &mut Vec<u8>, input: &[u8], mut from: usize, to: usize) {
+    while from < to {
+        let count = (to - from).min(LITERALS_MAX);
+        out.push((count - 1) as u8);
+        let end = out.len();
+        if count <= WIDE && out.capacity() - end >= WIDE && input.len() - from >= WIDE {
+            // SAFETY: both sides have `WIDE` bytes of room, and the length grows by what was asked for of them.
+            unsafe {
+                let wide = input.as_ptr().add(from).cast::<[u8; WIDE]>().read_unaligned();
+                out.as_mut_ptr().add(end).cast::<[u8; WIDE]>().write_unaligned(wide);
+                out.set_len(end + count);
+            }
+        } else {
+            out.extend_from_slice(&input[from..from + count]);
+        }
+        from += count;
     }
 }
 
@@ -121,7 +162,7 @@ pub fn decompress(input: &[u8], expected_len: usize) -> Option<Vec<u8>> {
     if expected_len > input.len().checked_mul(EXPANSION_MAX)? {
         return None;
     }
-    let mut out = Vec::with_capacity(expected_len);
+    let mut out = Vec::with_capacity(expected_len + SLACK);
     let mut rest = input;
     while let [control, after @ ..] = rest {
         let control = usize::from(*control);
@@ -147,6 +188,24 @@ pub fn decompress(input: &[u8], expected_len: usize) -> Option<Vec<u8>> {
 /// Appends `len` bytes of `out` itself, from `from` on, some of which may be the ones appended.
 #[inline]
 fn copy_within(out: &mut Vec<u8>, from: usize, len: usize) {
+    let end = out.len();
+    if end - from >= WIDE && len <= SLACK - WIDE && out.capacity() - end >= SLACK {
+        let mut done = 0;
+        while done < len {
+            // SAFETY: what is read ends before `end + done`, as it starts `WIDE` or more before that, and is initialised;
+            // what is written ends at most at `end + len + WIDE`, for which there is capacity.
+            unsafe {
+                let base = out.as_mut_ptr();
+                base.add(end + done)
+                    .cast::<[u8; WIDE]>()
+                    .write_unaligned(base.add(from + done).cast::<[u8; WIDE]>().read_unaligned());
+            }
+            done += WIDE;
+        }
+        // SAFETY: so many bytes have just been written.
+        unsafe { out.set_len(end + len) };
+        return;
+    }
     let mut left = len;
     while left > 0 {
         // What lies behind `from` repeats itself, so each round may copy twice as much.
@@ -161,12 +220,12 @@ mod tests {
     use super::*;
     use crate::base::rng::Rng;
 
-    fn assert_survives(input: &[u8]) -> bool {
-        let Some(packed) = compress(input) else { return false };
+    fn assert_survives(input: &[u8], compressor: &mut Compressor) -> bool {
+        let Some(packed) = compressor.compress(input) else { return false };
         assert!(packed.len() + GAIN_MIN <= input.len());
-        assert_eq!(decompress(&packed, input.len()).as_deref(), Some(input));
-        assert!(decompress(&packed, input.len() + 1).is_none());
-        assert!(decompress(&packed, input.len() - 1).is_none());
+        assert_eq!(decompress(packed, input.len()).as_deref(), Some(input));
+        assert!(decompress(packed, input.len() + 1).is_none());
+        assert!(decompress(packed, input.len() - 1).is_none());
         true
     }
 
@@ -188,14 +247,14 @@ mod tests {
     #[test]
     fn what_is_compressed_comes_back() {
         let mut rng = Rng::new(11);
-        let mut paid = 0;
+        let (mut compressor, mut paid) = (Compressor::default(), 0);
         for _ in 0..400 {
             let len = rng.index(30_000).min(rng.index(30_000));
-            paid += usize::from(assert_survives(&sample(&mut rng, len)));
+            paid += usize::from(assert_survives(&sample(&mut rng, len), &mut compressor));
         }
         assert!(paid > 300);
         for len in 0..600 {
-            assert_eq!(assert_survives(&vec![b'a'; len]), len >= 8);
+            assert_eq!(assert_survives(&vec![b'a'; len], &mut compressor), len >= 8);
         }
     }
 
@@ -275,7 +334,7 @@ mod tests {
                 assert_eq!(decompress(&damaged, len), expected);
             }
         }
-        assert!(decompress(&packed, usize::MAX).is_none());
+        assert!(decompress(packed, usize::MAX).is_none());
         assert_eq!(decompress(b"", 0), Some(Vec::new()));
     }
 }

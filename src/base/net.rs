@@ -122,6 +122,12 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
+/// Asks for a pipe that holds so many bytes. What the system allows less of works, too.
+pub fn set_pipe_size(fd: RawFd, bytes: usize) {
+    // SAFETY: a call on a descriptor that the caller owns.
+    unsafe { libc::fcntl(fd, libc::F_SETPIPE_SZ, bytes as libc::c_int) };
+}
+
 /// Reads once into the spare capacity of `buffer`, which grows by what came; 0 means the end of the stream.
 #[inline]
 pub fn read_spare(fd: RawFd, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {

@@ -10,7 +10,7 @@
 //!
 //! A string of up to `INLINE_MAX` bytes stands beside its key, so that `GET` costs one miss after the bucket.
 
-use super::table::TableEntry;
+use super::table::{TableEntry, prefetch};
 use super::{Fading, Hash, List, Set, Str, StrRef, Stream, Value, ValueRef, ZSet};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::mem::{align_of, size_of};
@@ -452,6 +452,18 @@ impl TableEntry for Entry {
         let shape = self.shape();
         // SAFETY: the key stands at its offset for as long as the entry lives.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().add(shape.key_offset()), shape.key_len) }
+    }
+
+    #[inline]
+    fn prefetch_inside(&self) {
+        let shape = self.shape();
+        if shape.kind < HEAP {
+            return;
+        }
+        for word in 0..shape.slot_size() / 8 {
+            // SAFETY: the slot is so many words long. Which of them is an address does not matter to a prefetch.
+            prefetch(unsafe { self.0.as_ptr().add(shape.slot_offset()).cast::<*const u8>().add(word).read() });
+        }
     }
 }
 

@@ -249,6 +249,7 @@ fn element_at(bytes: &[u8], offset: usize) -> Element<'_> {
 }
 
 /// Where the entry at `offset` ends, if it is whole, lies before `end` and its backlen agrees.
+#[inline]
 fn checked_next(bytes: &[u8], offset: usize, end: usize) -> Option<usize> {
     let head = bytes[offset];
     let known = match head {
@@ -261,6 +262,11 @@ fn checked_next(bytes: &[u8], offset: usize, end: usize) -> Option<usize> {
         return None;
     }
     let len = entry_len(bytes, offset);
+    if len < 0x80 {
+        // A back length of one byte, as nearly all have.
+        let backlen = offset + len;
+        return (backlen < end && usize::from(bytes[backlen]) == len).then_some(backlen + 1);
+    }
     let size = backlen_size(len);
     let next = offset.checked_add(len)?.checked_add(size)?;
     if next > end {

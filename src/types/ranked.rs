@@ -380,7 +380,7 @@ fn choose_child<M: RankedMember>(branches: &mut [Branch<M>], pair: &(f64, M), ri
     if node.slots() < node.capacity() || on_rim {
         return at;
     }
-    let roomy = node.capacity() * 3 / 4;
+    let roomy = node.capacity() * 7 / 8;
     let has_room = |i: usize| branches.get(i).is_some_and(|b| b.node.slots() <= roomy);
     if has_room(at + 1) {
         level(branches, at);

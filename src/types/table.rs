@@ -25,6 +25,10 @@ use std::mem::{ManuallyDrop, size_of};
 pub trait TableEntry {
     /// The bytes by which the entry is found. They must not change while the entry is in a table.
     fn key(&self) -> &[u8];
+
+    /// Asks the processor for what the entry points to. The entry itself should be near by now.
+    #[inline]
+    fn prefetch_inside(&self) {}
 }
 
 const SLOTS: usize = 7;
@@ -33,9 +37,11 @@ const CHAINED: u64 = 0x80 << 56;
 const TAG_BITS: u64 = 0x00ff_ffff_ffff_ffff;
 const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
 /// The table grows above, and shrinks below, so many entries for each `LOAD_UNIT` buckets.
-const LOAD_MAX: usize = 19;
+const LOAD_MAX: usize = 21;
 const LOAD_MIN: usize = 7;
 const LOAD_UNIT: usize = 4;
+/// How many buckets ahead a walk over all of them looks for what entries point to, for entries, and for buckets.
+const WALK_AHEAD: [usize; 3] = [3, 8, 16];
 
 union Slot<T> {
     entry: ManuallyDrop<T>,
@@ -565,14 +571,26 @@ impl<T: TableEntry> Table<T> {
         })
     }
 
-    /// Asks for what a walk over all buckets meets after bucket `index`.
+    /// Asks for what a walk over all buckets meets after bucket `index`: buckets far ahead, entries of nearer ones, and
+    /// what those of the next ones point to.
     #[inline]
     fn look_ahead(&self, index: usize) {
-        if index + 2 < self.buckets() {
-            prefetch(self.bucket_at(index + 2).cast());
+        let [inside, entries, bucket] = WALK_AHEAD;
+        if index + bucket < self.buckets() {
+            prefetch(self.bucket_at(index + bucket).cast());
             // SAFETY: as in `find`.
-            prefetch_entries(unsafe { &*self.bucket_at(index + 1) });
+            prefetch_entries(unsafe { &*self.bucket_at(index + entries) });
+            self.bucket_entries(index + inside).for_each(TableEntry::prefetch_inside);
         }
+    }
+
+    /// The entries of a bucket without those of its chain.
+    #[inline]
+    fn bucket_entries(&self, index: usize) -> impl Iterator<Item = &T> {
+        // SAFETY: as in `find`.
+        let bucket = unsafe { &*self.bucket_at(index) };
+        // SAFETY: an occupied slot holds an entry.
+        slots_of(bucket.occupied()).map(|slot| unsafe { &*(&raw const bucket.slots[slot].entry).cast::<T>() })
     }
 
     /// One step of SCAN: calls `f` for the entries of one bucket (and its split half) and returns the next cursor,
@@ -757,17 +775,29 @@ unsafe fn allocate_buckets<T>(count: usize) -> *mut Bucket<T> {
 
 /// Brings the entries of a bucket near before they are hashed one after the other.
 fn prefetch_entries<T>(bucket: &Bucket<T>) {
-    let mut occupied = bucket.occupied();
-    while occupied != 0 {
-        let slot = (occupied.trailing_zeros() / 8) as usize;
+    for slot in slots_of(bucket.occupied()) {
         // SAFETY: an occupied slot holds an entry, whose one word is an address.
-        prefetch(unsafe { bucket.slots[slot].child }.cast());
-        occupied &= occupied - 1;
+        let entry: *const u8 = unsafe { bucket.slots[slot].child }.cast();
+        prefetch(entry);
+        prefetch(entry.wrapping_add(64));
     }
 }
 
+/// The slots whose bytes have a bit set.
 #[inline]
-fn prefetch(address: *const u8) {
+fn slots_of(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        (bits != 0).then(|| {
+            let slot = (bits.trailing_zeros() / 8) as usize;
+            bits &= bits - 1;
+            slot
+        })
+    })
+}
+
+/// Asks the processor for the cache line of an address, which may be any.
+#[inline]
+pub(super) fn prefetch(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch never faults, whatever the address.
     unsafe {

@@ -5,6 +5,10 @@
 use super::Element;
 use super::listpack::{Listpack, Pos};
 use super::table::{Table, TableEntry};
+use crate::base::hash::hash;
+
+/// So many keys are compared each with each; more are sorted.
+const PAIRWISE_MAX: usize = 16;
 
 /// One of two iterators over the same items.
 pub enum Either<A, B> {
@@ -108,7 +112,21 @@ impl DoubleEndedIterator for Pairs<'_> {
 
 /// Whether a listpack (seen as tuples of `step` entries) names the same key twice. Loaded bytes are not trusted.
 pub fn has_duplicates(pack: &Listpack, step: usize) -> bool {
-    let mut keys: Vec<Vec<u8>> = pack.iter().step_by(step).map(|key| key.to_vec()).collect();
+    let mut scratch = [0; 20];
+    let mut hashes: Vec<u64> = Vec::with_capacity(pack.len().div_ceil(step));
+    hashes.extend(pack.iter().step_by(step).map(|key| hash(key.as_bytes(&mut scratch))));
+    let repeated = if hashes.len() <= PAIRWISE_MAX {
+        hashes.iter().enumerate().any(|(at, hash)| hashes[..at].contains(hash))
+    } else {
+        hashes.sort_unstable();
+        hashes.windows(2).any(|pair| pair[0] == pair[1])
+    };
+    repeated && have_equals(pack.iter().step_by(step).map(|key| key.to_vec()).collect())
+}
+
+/// What equal hashes make likely, for certain.
+#[cold]
+fn have_equals(mut keys: Vec<Vec<u8>>) -> bool {
     keys.sort_unstable();
     keys.windows(2).any(|pair| pair[0] == pair[1])
 }

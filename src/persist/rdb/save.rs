@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use crate::base::crc64::crc64;
-use crate::base::lzf;
+use crate::base::lzf::Compressor;
 use crate::base::numbers::parse_i64;
 use crate::types::list::ListNode;
 use crate::types::listpack::Listpack;
@@ -17,7 +17,7 @@ use super::format::{self, Family, container, encode_length, opcode, special, typ
 use super::load::KeyMeta;
 
 /// Blocks go out at this size.
-const BLOCK_SIZE: usize = 128 << 10;
+const BLOCK_SIZE: usize = 256 << 10;
 /// Shorter strings are not worth compressing.
 const COMPRESS_ABOVE: usize = 20;
 /// No 32-bit number is longer.
@@ -75,6 +75,7 @@ pub struct Saver<W: Write> {
     out: W,
     options: SaveOptions,
     block: Vec<u8>,
+    compressor: Compressor,
     crc: u64,
     /// Bytes handed to `out`.
     flushed: u64,
@@ -82,7 +83,14 @@ pub struct Saver<W: Write> {
 
 impl<W: Write> Saver<W> {
     pub fn new(out: W, options: SaveOptions) -> Self {
-        Saver { out, options, block: Vec::with_capacity(BLOCK_SIZE + BLOCK_SIZE / 8), crc: 0, flushed: 0 }
+        Saver {
+            out,
+            options,
+            block: Vec::with_capacity(BLOCK_SIZE + BLOCK_SIZE / 8),
+            compressor: Compressor::default(),
+            crc: 0,
+            flushed: 0,
+        }
     }
 
     /// Bytes written so far.
@@ -372,11 +380,11 @@ impl<W: Write> Saver<W> {
 
     /// Writes `bytes` compressed; false (and nothing written) if that would not be shorter.
     fn compressed(&mut self, bytes: &[u8]) -> bool {
-        let Some(packed) = lzf::compress(bytes) else { return false };
+        let Some(packed) = self.compressor.compress(bytes) else { return false };
         self.block.push(0xc0 | special::LZF);
         encode_length(&mut self.block, packed.len() as u64);
         encode_length(&mut self.block, bytes.len() as u64);
-        self.block.extend_from_slice(&packed);
+        self.block.extend_from_slice(packed);
         true
     }
 
