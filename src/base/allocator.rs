@@ -80,14 +80,14 @@ mod tests {
                 unsafe {
                     let blocks: Vec<*mut u8> = (0..5).map(|_| Allocator.alloc(layout)).collect();
                     for block in blocks {
-                        assert!(block as usize % align == 0, "{size} bytes aligned to {align}");
+                        assert!((block as usize).is_multiple_of(align), "{size} bytes aligned to {align}");
                         block.write_bytes(7, size);
                         let grown = Allocator.realloc(block, layout, size * 3);
-                        assert!(grown as usize % align == 0 && *grown.add(size - 1) == 7);
+                        assert!((grown as usize).is_multiple_of(align) && *grown.add(size - 1) == 7);
                         Allocator.dealloc(grown, Layout::from_size_align(size * 3, align).unwrap());
                     }
                     let zeroed = Allocator.alloc_zeroed(layout);
-                    assert!(zeroed as usize % align == 0 && (0..size).all(|at| *zeroed.add(at) == 0));
+                    assert!((zeroed as usize).is_multiple_of(align) && (0..size).all(|at| *zeroed.add(at) == 0));
                     Allocator.dealloc(zeroed, layout);
                 }
             }

@@ -220,6 +220,10 @@ mod tests {
     use super::*;
     use crate::base::rng::Rng;
 
+    fn compress(input: &[u8]) -> Option<Vec<u8>> {
+        Compressor::default().compress(input).map(<[u8]>::to_vec)
+    }
+
     fn assert_survives(input: &[u8], compressor: &mut Compressor) -> bool {
         let Some(packed) = compressor.compress(input) else { return false };
         assert!(packed.len() + GAIN_MIN <= input.len());
@@ -258,16 +262,32 @@ mod tests {
         }
     }
 
+    /// What an earlier input left in the table means nothing for the next one, also where positions begin anew.
+    #[test]
+    fn positions_may_run_out_of_their_numbers() {
+        let mut rng = Rng::new(12);
+        let mut compressor = Compressor { base: u32::MAX - 100_000, ..Compressor::default() };
+        let bases: Vec<u32> = (0..200)
+            .map(|_| {
+                let len = 500 + rng.index(2000);
+                let input = sample(&mut rng, len);
+                assert!(assert_survives(&input, &mut compressor));
+                compressor.base
+            })
+            .collect();
+        assert!(bases.windows(2).any(|pair| pair[1] < pair[0]), "they have run out");
+    }
+
     /// Past the longest distance, the offset would run into the length.
     #[test]
     fn repeats_at_the_edge_of_reach() {
-        let mut rng = Rng::new(6);
+        let (mut rng, mut compressor) = (Rng::new(6), Compressor::default());
         for distance in DISTANCE_MAX - 2..DISTANCE_MAX + 3 {
             let mut bytes = b"a repeat from far".to_vec();
             bytes.resize_with(distance, || rng.next_u64() as u8 | 0x80);
             bytes.extend_from_slice(b"a repeat from far");
             bytes.resize(distance + 2000, b'.');
-            assert!(assert_survives(&bytes));
+            assert!(assert_survives(&bytes, &mut compressor));
         }
     }
 
@@ -334,7 +354,7 @@ mod tests {
                 assert_eq!(decompress(&damaged, len), expected);
             }
         }
-        assert!(decompress(packed, usize::MAX).is_none());
+        assert!(decompress(&packed, usize::MAX).is_none());
         assert_eq!(decompress(b"", 0), Some(Vec::new()));
     }
 }

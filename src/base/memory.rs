@@ -61,11 +61,10 @@ pub fn allocator_stats() -> AllocatorStats {
     read().unwrap_or_default()
 }
 
-/// Bytes that an allocation of this size takes: the allocator has four sizes for each doubling, and steps of 16 below.
+/// Bytes that an allocation of this size takes: the allocator has four sizes for each doubling, and steps of 8 below.
 pub fn size_class(bytes: usize) -> usize {
     match bytes {
-        0..=8 => 8,
-        9..=128 => bytes.next_multiple_of(16),
+        0..=64 => bytes.max(1).next_multiple_of(8),
         _ => bytes.next_multiple_of(1 << ((bytes - 1).ilog2() - 2)),
     }
 }

@@ -18,9 +18,9 @@ unsafe impl Send for ThinBytes {}
 // SAFETY: as above, a shared reference only reads.
 unsafe impl Sync for ThinBytes {}
 
-/// Multiples of 16 up to 128, then four sizes to a doubling.
+/// Multiples of 8 up to 64, then four sizes to a doubling.
 pub(super) fn capacity_for(total: usize) -> usize {
-    if total <= 128 { total.next_multiple_of(16) } else { total.next_multiple_of(total.next_power_of_two() / 8) }
+    if total <= 64 { total.next_multiple_of(8) } else { total.next_multiple_of(total.next_power_of_two() / 8) }
 }
 
 fn layout_for(total: usize) -> Layout {
@@ -43,7 +43,7 @@ impl ThinBytes {
     /// The first four bytes, which every format has, as a number.
     #[inline]
     pub(super) fn first_word(&self) -> u32 {
-        // SAFETY: every capacity is at least 16 bytes, and all of them are initialised.
+        // SAFETY: every capacity is at least 8 bytes, and all of them are initialised.
         u32::from_le_bytes(unsafe { self.start.cast::<[u8; 4]>().read() })
     }
 
