@@ -164,6 +164,10 @@ settings! {
         /// Seconds, 0 for never freed.
         pub repl_backlog_ttl: u64 = 3600,
         pub repl_disable_tcp_nodelay: bool = false,
+        pub repl_rdb_version: RdbVersion = None,
+        /// By the `host:port`, or the `host` alone, that replicas announce or come from.
+        pub repl_rdb_version_for: BTreeMap<String, u16> = BTreeMap::new(),
+        pub repl_incompatible_data: ReplIncompatibleData = ReplIncompatibleData::default(),
         pub min_replicas_to_write: u32 = 0,
         /// Seconds.
         pub min_replicas_max_lag: u32 = 10,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::parse::{format_memory, parse_integer, parse_memory, quote, words};
 use super::table::Kind;
+use super::values::{RdbVersion, parse_rdb_version};
 use super::{Config, NotifyFlags, OutputBufferLimit, ReplicaOf, SavePoint, ShutdownOn};
 use crate::base::numbers::{format_f64, parse_f64};
 
@@ -19,6 +20,7 @@ const MAX_BIND_ADDRESSES: usize = 16;
 /// A smaller backlog is made this large.
 const MIN_REPL_BACKLOG_SIZE: i128 = 16 << 10;
 const WRONG_NUMBER: &str = "wrong number of arguments";
+const NOT_RDB_VERSION: &str = "argument must be 'auto', a version from 6 to 12, or 80";
 
 pub const BIND: Kind = Kind::Special {
     get: |config| config.bind.join(" ").into_bytes(),
@@ -118,6 +120,26 @@ pub const LATENCY_TRACKING_INFO_PERCENTILES: Kind = Kind::Special {
     lines: |config| match percentiles(config) {
         none if none.is_empty() => vec![as_word("")],
         some => vec![some.into_bytes()],
+    },
+};
+
+pub const REPL_RDB_VERSION: Kind = Kind::Special {
+    get: |config| rdb_version(config.repl_rdb_version).into_bytes(),
+    set: |config, args| {
+        let [text] = args else { return Err(WRONG_NUMBER.to_string()) };
+        config.repl_rdb_version = parse_rdb_version(text).ok_or_else(|| NOT_RDB_VERSION.to_string())?;
+        Ok(())
+    },
+    lines: |config| vec![rdb_version(config.repl_rdb_version).into_bytes()],
+};
+
+/// Addresses and versions in turn. What is set is added to what is there; `auto` takes an address out, nothing all.
+pub const REPL_RDB_VERSION_FOR: Kind = Kind::Special {
+    get: |config| rdb_versions_for(config).join(" ").into_bytes(),
+    set: set_repl_rdb_version_for,
+    lines: |config| match rdb_versions_for(config) {
+        none if none.is_empty() => vec![as_word("")],
+        some => some.into_iter().map(String::into_bytes).collect(),
     },
 };
 
@@ -366,6 +388,32 @@ fn set_replicaof(config: &mut Config, args: &[&[u8]]) -> Checked {
         }
         _ => return Err(WRONG_NUMBER.to_string()),
     };
+    Ok(())
+}
+
+fn rdb_version(version: RdbVersion) -> String {
+    version.map_or("auto".into(), |version| version.to_string())
+}
+
+fn rdb_versions_for(config: &Config) -> Vec<String> {
+    config.repl_rdb_version_for.iter().map(|(address, version)| format!("{address} {version}")).collect()
+}
+
+fn set_repl_rdb_version_for(config: &mut Config, args: &[&[u8]]) -> Checked {
+    let mut versions = config.repl_rdb_version_for.clone();
+    if let [] | [[]] = args {
+        versions.clear();
+    } else if !args.len().is_multiple_of(2) {
+        return Err(WRONG_NUMBER.to_string());
+    }
+    for pair in args.chunks_exact(2) {
+        let address = String::from_utf8_lossy(pair[0]).into_owned();
+        match parse_rdb_version(pair[1]).ok_or_else(|| NOT_RDB_VERSION.to_string())? {
+            Some(version) => versions.insert(address, version),
+            None => versions.remove(&address),
+        };
+    }
+    config.repl_rdb_version_for = versions;
     Ok(())
 }
 

@@ -8,7 +8,7 @@
 use super::special;
 use super::{
     Access, AclPubsubDefault, Config, LogLevel, MaxmemoryPolicy, OomScoreAdj, PropagationErrorBehavior,
-    ReplDisklessLoad, SanitizeDumpPayload, Supervised, SyslogFacility,
+    ReplDisklessLoad, ReplIncompatibleData, SanitizeDumpPayload, Supervised, SyslogFacility,
 };
 
 /// One directive.
@@ -304,6 +304,9 @@ pub static DIRECTIVES: &[Directive] = &[
     row("repl-backlog-size", 0, special::REPL_BACKLOG_SIZE),
     row("repl-backlog-ttl", 0, int!(repl_backlog_ttl, 0, LONG)),
     row("repl-disable-tcp-nodelay", 0, flag!(repl_disable_tcp_nodelay)),
+    row("repl-rdb-version", 0, special::REPL_RDB_VERSION),
+    row("repl-rdb-version-for", MULTI, special::REPL_RDB_VERSION_FOR),
+    row("repl-incompatible-data", 0, choice!(ReplIncompatibleData, repl_incompatible_data)),
     also("min-replicas-to-write", "min-slaves-to-write", 0, int!(min_replicas_to_write, 0, INT)),
     also("min-replicas-max-lag", "min-slaves-max-lag", 0, int!(min_replicas_max_lag, 0, INT)),
     // Memory and expiry.

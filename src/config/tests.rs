@@ -96,6 +96,9 @@ fn a_star_shows_stocks_names_the_new_ones_of_7_2_and_ours() {
         "cluster-announce-human-nodename",
         "locale-collate",
         "repl-feed-delay-us",
+        "repl-incompatible-data",
+        "repl-rdb-version",
+        "repl-rdb-version-for",
         "repl-reconnect-max-delay",
         "replica-accept-empty-master",
         "server-cpulist",
@@ -131,9 +134,20 @@ fn every_directive_holds_another_value_than_its_default() {
         let mut config = Config::default();
         let before = config.show(row);
         let candidates: &[&[u8]] = match row.kind {
-            Kind::Special { .. } => {
-                &[b"60 5", b"10 20 30", b"normal 1 2 3", b"5.5", b"save", b"Kx", b"700", b"5%", b"/", b"h 1"]
-            }
+            Kind::Special { .. } => &[
+                b"60 5",
+                b"10 20 30",
+                b"normal 1 2 3",
+                b"5.5",
+                b"save",
+                b"Kx",
+                b"700",
+                b"5%",
+                b"/",
+                b"h 1",
+                b"9",
+                b"h:1 9",
+            ],
             _ => &[b"yes", b"no", b"5", b"77", b"4096", b"2mb", b"local", b"other{title}"],
         };
         let words = match row.kind {
@@ -556,4 +570,26 @@ proptest! {
             let _ = load_with(&["--hz", "5", option, words.as_str()], "");
         }
     }
+}
+
+#[test]
+fn versions_for_replicas_are_gathered_line_by_line_and_taken_back() {
+    let set = |config: &mut Config, value: &str| {
+        config.set(&[(b"repl-rdb-version-for", value.as_bytes())], true).map(drop).map_err(|error| error.to_string())
+    };
+    let mut config =
+        load(&["--repl-rdb-version-for", "10.0.0.7:6379", "9", "--repl-rdb-version-for", "db.example", "80"]);
+    let shown = |config: &Config| {
+        let row = DIRECTIVES.iter().find(|row| row.name == "repl-rdb-version-for").expect("in the table");
+        String::from_utf8(config.show(row)).expect("text")
+    };
+    assert_eq!(shown(&config), "10.0.0.7:6379 9 db.example 80");
+    assert_eq!(set(&mut config, "10.0.0.7:6379 auto h:1 12"), Ok(()));
+    assert_eq!(shown(&config), "db.example 80 h:1 12");
+    for wrong in ["h:1", "h:1 5", "h:1 13", "h:1 81", "h:1 x", "h:1 9 h:2"] {
+        assert!(set(&mut config, wrong).is_err(), "{wrong}");
+    }
+    assert_eq!(shown(&config), "db.example 80 h:1 12");
+    assert_eq!(set(&mut config, ""), Ok(()));
+    assert_eq!(shown(&config), "");
 }

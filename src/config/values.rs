@@ -27,6 +27,13 @@ macro_rules! choices {
 }
 
 choices! {
+    /// What becomes of a replica that cannot hold all of the data.
+    pub enum ReplIncompatibleData {
+        #[default]
+        Refuse = "refuse",
+        Degrade = "degrade",
+    }
+
     /// Who may use a dangerous command: nobody, everybody, or clients on this machine.
     pub enum Access {
         #[default]
@@ -253,4 +260,21 @@ impl NotifyFlags {
         }
         out
     }
+}
+
+/// The version of the snapshots that a replica is sent; none: what suits the data and what it told of itself.
+pub type RdbVersion = Option<u16>;
+
+/// Versions that can be written.
+const RDB_VERSIONS: std::ops::RangeInclusive<i128> = 6..=12;
+/// The version of the other family.
+const RDB_VERSION_VALKEY: i128 = 80;
+
+/// `auto`, or a version that can be written.
+pub fn parse_rdb_version(text: &[u8]) -> Option<RdbVersion> {
+    if text.eq_ignore_ascii_case(b"auto") {
+        return Some(None);
+    }
+    let version = super::parse::parse_integer(text)?;
+    (RDB_VERSIONS.contains(&version) || version == RDB_VERSION_VALKEY).then_some(Some(version as u16))
 }

@@ -207,10 +207,13 @@ impl Db {
         self.noted.len()
     }
 
-    /// Whether any field of any hash expires. Found at once, or after a look at all hashes whose fields have ceased to.
-    pub fn fields_expire(&self) -> bool {
-        let expires = |entry: &Entry| matches!(entry.value(), ValueRef::Fading(fading) if fading.expires());
-        self.noted.iter().any(|(_, key)| self.get(key).is_some_and(expires))
+    /// The hashes with fields that expire.
+    pub fn hashes_with_field_expiry(&self) -> impl Iterator<Item = &Entry> {
+        self.noted.iter().filter_map(|(at, key)| {
+            let entry = self.table.get(key)?;
+            let ValueRef::Fading(fading) = entry.value() else { return None };
+            (fading.noted_ms == Some(*at) && fading.expires()).then_some(entry)
+        })
     }
 
     /// Sets or clears an expiry; returns whether the key is there.

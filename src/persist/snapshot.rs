@@ -13,6 +13,7 @@ use crate::keyspace::Keyspace;
 use crate::types::entry::Entry;
 use crate::types::table::TableEntry;
 
+use super::losses::lowest_target;
 use super::rdb::{KeyMeta, SaveOptions, Saver, Target};
 
 /// After so many bytes a file is forced to disk, so that the end does not wait for all of it.
@@ -115,14 +116,6 @@ pub fn standard_aux(
     aux
 }
 
-/// The oldest reader that can hold all that is there.
-fn lowest_target(keys: &Keyspace) -> Target {
-    match keys.dbs().iter().any(|db| db.fields_expire()) {
-        true => Target::WITH_FIELD_EXPIRY,
-        false => Target::OLDEST,
-    }
-}
-
 /// Writes all keys, expired ones too: whoever reads them decides.
 pub fn write_snapshot(keys: &Keyspace, out: impl Write, options: &SnapshotOptions) -> io::Result<SnapshotSummary> {
     let mut out = Counted { out, bytes: 0 };
@@ -135,11 +128,12 @@ pub fn write_snapshot(keys: &Keyspace, out: impl Write, options: &SnapshotOption
         saver.function(code)?;
     }
     let mut pace = Pace { delay_us: options.key_delay_us, keys: 0 };
+    let accesses = if target.knows_accesses() { options.accesses } else { Accesses::Nothing };
     let dbs = if options.without_keys { &[] } else { keys.dbs() };
     for (id, db) in dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
         saver.select_db(id as u64, db.len() as u64, db.volatile() as u64)?;
         for entry in db.iter() {
-            saver.key(entry.key(), entry.value(), options.accesses.meta(keys, entry))?;
+            saver.key(entry.key(), entry.value(), accesses.meta(keys, entry))?;
             pace.key_done();
         }
     }

@@ -166,6 +166,8 @@ pub struct ReplicaIntroduction {
     pub rdb_only: bool,
     /// `REPLCONF rdb-filter-only`: wants a part of the snapshot.
     pub parts: Parts,
+    /// `REPLCONF version`: the release of Valkey that it is, the first number of it.
+    pub valkey_major: Option<u32>,
     /// `REPLCONF stream-check`: a replica of ours, which can be asked for sums, and its run id.
     pub run_id: Option<String>,
 }

@@ -42,6 +42,7 @@ pub mod repl_master;
 pub mod repl_memory;
 pub mod repl_replica;
 pub mod repl_safety;
+pub mod repl_targets;
 pub mod rewrite_aof;
 pub mod scripting;
 pub mod shutdown;

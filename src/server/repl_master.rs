@@ -4,6 +4,7 @@ use super::client::{Client, ClientId};
 use super::repl_check::Mistrust;
 use super::repl_feed::Feeding;
 use super::repl_replica::MasterLink;
+use super::repl_targets::{Translation, Wish};
 use super::snapshot::SnapshotTarget;
 use super::{Procedure, Server};
 use crate::base::disk::DiskFile;
@@ -58,6 +59,8 @@ pub struct Repl {
     pub stream_errors: super::repl_errors::StreamErrors,
     /// The clients that are our replicas.
     pub attached: Vec<ClientId>,
+    /// What became of replicas that can't hold all of the data.
+    pub translation: Translation,
     /// Which of them are fed when.
     pub feeding: Feeding,
     /// How many of them are online and acknowledge in time, while `min-replicas-to-write` asks for that.
@@ -82,6 +85,7 @@ impl Repl {
             mistrust: Mistrust::default(),
             stream_errors: Default::default(),
             attached: Vec::new(),
+            translation: Translation::default(),
             feeding: Feeding::default(),
             good_replicas: 0,
             no_replicas_since_s: None,
@@ -262,6 +266,7 @@ impl Server {
         if psync && self.continue_from(id, argv, &name, &mut replica)? {
             return Ok(());
         }
+        self.check_losses(id)?;
         self.stats.sync_full += 1;
         self.begin_history();
         let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
@@ -343,8 +348,7 @@ impl Server {
 
     /// Lets a replica join the snapshot that is being made for others, or leaves it waiting for the next.
     fn join_or_wait(&mut self, id: ClientId) {
-        let wants_all = self.replica_of(id).is_some_and(|replica| replica.parts == Parts::ALL);
-        let joinable = self.snapshot.joinable_offset().filter(|_| wants_all);
+        let joinable = self.snapshot.joinable_offset(self.wish_of(id));
         // Where those have gone for whom it is made, what followed its start may be gone, too.
         let is_followed = |offset: u64| self.repl.log.whereabouts(offset) == Whereabouts::Here;
         if let Some(offset) = joinable.filter(|offset| is_followed(*offset)) {
@@ -386,16 +390,18 @@ impl Server {
             return;
         }
         let mut waiting = self.replicas_in(ReplicaStage::WaitBgsaveStart);
-        let parts_of = |id: &ClientId| self.replica_of(*id).map_or(Parts::ALL, |replica| replica.parts);
         // Those who want something else come later.
-        let parts = waiting.first().map_or(Parts::ALL, parts_of);
-        waiting.retain(|id| parts_of(id) == parts);
-        let diskless = (self.config.repl_diskless_sync || parts != Parts::ALL)
+        let wish = waiting.first().map_or(Wish::ALL, |id| self.wish_of(*id));
+        waiting.retain(|id| self.wish_of(*id) == wish);
+        let apart = self.is_apart(wish);
+        let diskless = (self.config.repl_diskless_sync || apart)
             && waiting.iter().all(|id| self.replica_of(*id).is_some_and(|replica| replica.capa_eof));
         if diskless && self.more_replicas_are_coming(&waiting) {
             return;
         }
-        self.start_bgsave_for_replication(&waiting, diskless, parts);
+        if self.accept_losses(&waiting, wish) {
+            self.start_bgsave_for_replication(&waiting, diskless, wish);
+        }
     }
 
     fn any_waits_for_bgsave(&self) -> bool {
@@ -436,12 +442,12 @@ impl Server {
         self.clients.get_mut(id)?.replica.as_deref_mut()
     }
 
-    fn start_bgsave_for_replication(&mut self, waiting: &[ClientId], diskless: bool, parts: Parts) {
+    fn start_bgsave_for_replication(&mut self, waiting: &[ClientId], diskless: bool, wish: Wish) {
         let target = if diskless { "replicas sockets" } else { "disk" };
         log::info!("Starting BGSAVE for SYNC with target: {target}");
         let offset = self.repl.log.end();
         let kind = if diskless { SnapshotTarget::Pipe } else { SnapshotTarget::DiskForReplicas };
-        if let Err(error) = self.rdb_save_background(kind, parts) {
+        if let Err(error) = self.rdb_save_background(kind, wish) {
             log::error!("BGSAVE for replication failed: {error}");
             self.snapshot.retry_at_ms = self.keys.now + 1000;
             for &id in waiting {
@@ -665,7 +671,12 @@ impl Server {
     /// A replica of ours is gone.
     pub(super) fn replica_lost(&mut self, client: &Client) {
         log::info!("Connection with replica {} lost.", replica_name(client));
-        self.repl.attached.retain(|id| id.number != client.session.id);
+        self.forget_replica(client.session.id);
+    }
+
+    /// A client, by the number of its session, is no replica any more.
+    pub(super) fn forget_replica(&mut self, session: u64) {
+        self.repl.attached.retain(|id| id.number != session);
         if self.replicas().is_empty() {
             self.repl.no_replicas_since_s = Some(self.keys.now / 1000);
             if self.snapshot.pipe.is_some() {
@@ -731,7 +742,8 @@ impl Server {
             }
             b"capa" if value.eq_ignore_ascii_case(b"eof") => introduction.capa_eof = true,
             b"capa" if value.eq_ignore_ascii_case(b"psync2") => introduction.capa_psync2 = true,
-            b"capa" | b"version" => {}
+            b"capa" => {}
+            b"version" => self.note_valkey_version(id, value),
             b"rdb-only" => introduction.rdb_only = crate::commands::ctx::integer(value)? == 1,
             b"rdb-filter-only" => {
                 let complain = |text: Vec<u8>| CommandError::bytes([b"ERR ".as_slice(), &text].concat());

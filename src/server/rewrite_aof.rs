@@ -14,8 +14,8 @@ use super::snapshot::{EXIT_KILLED, SnapshotChild, SnapshotTarget};
 use super::{ClientId, Server};
 use crate::base::process::{self, Exit};
 use crate::commands::CommandError;
-use crate::replication::master::Parts;
 use crate::resp::request::Argv;
+use crate::server::repl_targets::Wish;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -94,7 +94,7 @@ impl Server {
         let directory = self.aof_directory();
         self.disk.make_directory(&directory)?;
         self.snapshot.rewrites.begun += 1;
-        self.rdb_save_background(SnapshotTarget::AofBase, Parts::ALL)
+        self.rdb_save_background(SnapshotTarget::AofBase, Wish::ALL)
     }
 
     /// Does what BGREWRITEAOF was told to wait for.

@@ -1,15 +1,16 @@
 //! Snapshots: in the foreground, by a forked child to a file, or by one to a pipe for replicas (= rdbSave* of rdb.c).
 
 use super::child::Children;
+use super::repl_targets::Wish;
 use super::rewrite_aof::Rewrites;
 use super::{Procedure, Server, logging};
 use crate::base::clock::Clock;
 use crate::base::disk::DiskFile;
 use crate::base::process::{self, Exit, Fork, Pid};
 use crate::base::{memory, net};
+use crate::persist::losses::lowest_target;
 use crate::persist::snapshot::{SnapshotOptions, save_into, save_to_file, standard_aux, temp_file, write_snapshot};
 use crate::reactor::{FileId, Interest, Transport};
-use crate::replication::master::Parts;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
@@ -66,6 +67,8 @@ pub struct SnapshotChild {
     pub pid: Pid,
     /// Where the snapshot goes.
     pub target: SnapshotTarget,
+    /// What the snapshot is to hold, and for whom it is.
+    pub wish: Wish,
     /// When it began, in milliseconds since 1970.
     pub started_ms: i64,
     /// The offset of the stream at which the data was frozen.
@@ -142,10 +145,10 @@ impl Snapshot {
         self.child.as_ref().filter(|child| (child.target == SnapshotTarget::AofBase) == rewrites)
     }
 
-    /// The offset of the snapshot file that is being made for replicas; another one may join.
-    pub fn joinable_offset(&self) -> Option<u64> {
+    /// The offset of the snapshot file that is being made for replicas; another one that wants the same may join.
+    pub fn joinable_offset(&self, wish: Wish) -> Option<u64> {
         let child = self.child.as_ref()?;
-        (child.target == SnapshotTarget::DiskForReplicas).then_some(child.offset)
+        (child.target == SnapshotTarget::DiskForReplicas && child.wish == wish).then_some(child.offset)
     }
 }
 
@@ -165,11 +168,11 @@ impl Server {
         self.keys.dirty.saturating_sub(self.snapshot.saved_dirty)
     }
 
-    fn snapshot_options(&self, target: SnapshotTarget, parts: Parts) -> SnapshotOptions {
+    fn snapshot_options(&self, target: SnapshotTarget, wish: Wish) -> SnapshotOptions {
         let is_base = target == SnapshotTarget::AofBase;
         let point = (self.repl.stream_db as i64, self.repl.replid.as_str(), self.repl.log.end() as i64);
         let point = (self.repl.log.is_active() && self.repl.data_is_known && !is_base).then_some(point);
-        let libraries = self.scripts.functions.libraries().filter(|_| parts.functions);
+        let libraries = self.scripts.functions.libraries().filter(|_| wish.parts.functions);
         SnapshotOptions {
             compress: self.config.rdbcompression,
             checksum: self.config.rdbchecksum,
@@ -178,15 +181,15 @@ impl Server {
             accesses: self.saved_accesses(),
             aux: standard_aux(point, self.keys.now / 1000, self.used_memory() as u64, is_base),
             functions: libraries.map(|library| library.code.to_vec()).collect(),
-            without_keys: !parts.keys,
-            target: None,
+            without_keys: !wish.parts.keys,
+            target: wish.target,
         }
     }
 
     /// Saves to the file while everybody waits.
     pub fn rdb_save(&mut self) -> io::Result<()> {
         self.snapshot.saves += 1;
-        let options = self.snapshot_options(SnapshotTarget::Disk, Parts::ALL);
+        let options = self.snapshot_options(SnapshotTarget::Disk, Wish::ALL);
         let name = self.config.dbfilename.display().to_string();
         let outcome = save_to_file(&mut self.disk, &self.keys, &self.config.dir, &name, &options);
         match &outcome {
@@ -209,16 +212,17 @@ impl Server {
         self.snapshot.last_save_ok = true;
     }
 
-    /// Forks a child that makes a snapshot. One of some parts only must not go to the file.
-    pub fn rdb_save_background(&mut self, target: SnapshotTarget, parts: Parts) -> io::Result<()> {
+    /// Forks a child that makes a snapshot. One that is apart (`is_apart`) must not go to the file.
+    pub fn rdb_save_background(&mut self, target: SnapshotTarget, wish: Wish) -> io::Result<()> {
         if self.snapshot.child.is_some() {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
         self.snapshot.saves += u64::from(target.is_rdb_file());
+        let wish = Wish { target: wish.target.or_else(|| Some(lowest_target(&self.keys))), ..wish };
         let place = self.place_of(target);
         let file = if target == SnapshotTarget::Pipe { None } else { self.temp_snapshot(target) };
         if let Children::Simulated(_) = self.children {
-            return self.bear_simulated_child(target, parts, (file, place));
+            return self.bear_simulated_child(target, wish, (file, place));
         }
         let (info_out, info_in) = net::pipe()?;
         let data = if target == SnapshotTarget::Pipe { Some(net::pipe()?) } else { None };
@@ -231,7 +235,7 @@ impl Server {
         match process::fork()? {
             Fork::Child => {
                 drop(info_out);
-                let options = self.snapshot_options(target, parts);
+                let options = self.snapshot_options(target, wish);
                 let data = data.map(|(_, end)| end);
                 let code = self.snapshot_child(target, (file, place), data, (&marker, info_in), &options);
                 process::exit_now(code)
@@ -242,7 +246,7 @@ impl Server {
                 self.note_latency("fork", self.stats.latest_fork_us);
                 drop(info_in);
                 let data = data.map(|(end, _)| Transport::Pipe(end));
-                self.adopt_child(pid, target, Transport::Pipe(info_out), data, file)
+                self.adopt_child(pid, (target, wish), Transport::Pipe(info_out), data, file)
             }
         }
     }
@@ -270,10 +274,10 @@ impl Server {
     fn bear_simulated_child(
         &mut self,
         target: SnapshotTarget,
-        parts: Parts,
+        wish: Wish,
         (file, place): (Option<TempFile>, PathBuf),
     ) -> io::Result<()> {
-        let (options, mut snapshot) = (self.snapshot_options(target, parts), Vec::new());
+        let (options, mut snapshot) = (self.snapshot_options(target, wish), Vec::new());
         let piped = target == SnapshotTarget::Pipe;
         let marker = self.rng.hex::<40>();
         if piped {
@@ -286,7 +290,7 @@ impl Server {
         let Children::Simulated(children) = &mut self.children else { return Ok(()) };
         let handle = file.as_ref().and_then(|temp| Some((temp.file.another().ok()?, temp.path.clone(), place)));
         let (pid, info, data) = children.bear(snapshot, piped, handle);
-        self.adopt_child(pid, target, info, data, file)
+        self.adopt_child(pid, (target, wish), info, data, file)
     }
 
     /// The memory in use, in bytes; 0 in a simulation, where nothing may differ from run to run.
@@ -300,7 +304,7 @@ impl Server {
     fn adopt_child(
         &mut self,
         pid: Pid,
-        target: SnapshotTarget,
+        (target, wish): (SnapshotTarget, Wish),
         mut info: Transport,
         data: Option<Transport>,
         file: Option<TempFile>,
@@ -320,6 +324,7 @@ impl Server {
         self.snapshot.child = Some(SnapshotChild {
             pid,
             target,
+            wish,
             started_ms: self.keys.now,
             offset: self.repl.log.end(),
             dirty: self.keys.dirty,
@@ -448,7 +453,7 @@ impl Server {
         }
         self.update_calm();
         if std::mem::take(&mut self.snapshot.scheduled)
-            && let Err(error) = self.rdb_save_background(SnapshotTarget::Disk, Parts::ALL)
+            && let Err(error) = self.rdb_save_background(SnapshotTarget::Disk, Wish::ALL)
         {
             log::error!("Scheduled BGSAVE: {error}");
         }
@@ -516,7 +521,7 @@ impl Server {
             return;
         }
         log::info!("{} changes in {} seconds. Saving...", point.changes, point.seconds);
-        if let Err(error) = self.rdb_save_background(SnapshotTarget::Disk, Parts::ALL) {
+        if let Err(error) = self.rdb_save_background(SnapshotTarget::Disk, Wish::ALL) {
             log::error!("Can't save in background: fork: {error}");
             self.snapshot.last_save_ok = false;
             self.snapshot.retry_at_ms = self.keys.now + RETRY_MS;

@@ -303,6 +303,28 @@ pub fn difference(a: &Server, b: &Server) -> Option<String> {
     (!found.is_empty()).then(|| found.join("\n"))
 }
 
+/// Fails unless `old`, a server before 7.0, holds what `new` does: keys, types, digests of contents, and times of expiry
+/// to the minute.
+#[track_caller]
+pub fn assert_same_as_old(new: &Server, old: &Server) {
+    let (mut new, mut old) = (new.client(), old.client());
+    for db in 0..16 {
+        let keys = keys_of(&mut new, db);
+        assert_eq!(keys, keys_of(&mut old, db), "keys of db {db}");
+        for key in keys {
+            let of = |client: &mut Client| {
+                let mut ask = |words: &[&str]| client.good(&[args(words), vec![key.clone()]].concat());
+                (ask(&["TYPE"]), ask(&["DEBUG", "DIGEST-VALUE"]), ask(&["PTTL"]).int())
+            };
+            let (left, right) = (of(&mut new), of(&mut old));
+            let name = String::from_utf8_lossy(&key);
+            assert_eq!((left.0, left.1), (right.0, right.1), "{name:?} in db {db}");
+            assert_eq!(left.2 < 0, right.2 < 0, "{name:?} in db {db} expires");
+            assert!(left.2.abs_diff(right.2) < 60_000, "{name:?} in db {db} expires in {} and {}", left.2, right.2);
+        }
+    }
+}
+
 fn described(client: &mut Client, keys: &[Vec<u8>]) -> Vec<Vec<Value>> {
     let ask =
         |words: &[&str]| -> Vec<Args> { keys.iter().map(|key| [args(words), vec![key.clone()]].concat()).collect() };

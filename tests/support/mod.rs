@@ -13,7 +13,7 @@ mod stream;
 #[allow(unused_imports)]
 pub use client::{Client, Value, encode};
 #[allow(unused_imports)]
-pub use dataset::{Dice, assert_same_data, difference, fill, keys_of, random_writes};
+pub use dataset::{Dice, assert_same_as_old, assert_same_data, difference, fill, keys_of, random_writes};
 #[allow(unused_imports)]
 pub use play::{assert_same_play, play};
 #[allow(unused_imports)]

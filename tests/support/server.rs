@@ -30,6 +30,11 @@ impl Kind {
             Kind::Peer(name) => peer(name),
         }
     }
+
+    /// Before 7.0 DEBUG is open to all, and nothing is said about it.
+    fn knows_debug_directive(self) -> bool {
+        self != Kind::Peer("redis-server-6.2")
+    }
 }
 
 /// A program that `scripts/install-peers` brought (`redis-cli`, `redis-check-rdb`, ...).
@@ -81,7 +86,8 @@ impl Server {
         let child = Command::new(self.kind.program())
             .args(config.exists().then_some(config))
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .args(["--dir", self.dir.to_str().unwrap(), "--enable-debug-command", "yes"])
+            .args(["--dir", self.dir.to_str().unwrap()])
+            .args(self.kind.knows_debug_directive().then_some(["--enable-debug-command", "yes"]).into_iter().flatten())
             .args(["--repl-diskless-sync-delay", "0"])
             .args(&self.args)
             .env("LC_ALL", "C")

@@ -16,8 +16,9 @@ use crate::types::{CollectionLimits, Value, ValueRef};
 
 use super::format::{self, Family, array_at, opcode};
 use super::object::{ObjectReader, Progress};
-use super::save::{SaveOptions, Saver, Target};
+use super::save::{SaveOptions, Saver};
 use super::strings::{Input, StringReader};
+use super::target::Target;
 
 const FOOTER_SIZE: usize = 10;
 

@@ -41,14 +41,22 @@ pub mod opcode {
 /// The numbers of the value types this build writes.
 pub mod type_id {
     pub const STRING: u8 = 0;
+    pub const LIST: u8 = 1;
     pub const SET: u8 = 2;
+    pub const ZSET: u8 = 3;
     pub const HASH: u8 = 4;
     pub const ZSET_2: u8 = 5;
     pub const SET_INTSET: u8 = 11;
+    pub const ZSET_ZIPLIST: u8 = 12;
+    pub const HASH_ZIPLIST: u8 = 13;
+    pub const LIST_QUICKLIST: u8 = 14;
+    pub const STREAM: u8 = 15;
     pub const HASH_LISTPACK: u8 = 16;
     pub const ZSET_LISTPACK: u8 = 17;
     pub const LIST_QUICKLIST_2: u8 = 18;
     pub const STREAM_2: u8 = 19;
+    pub const SET_LISTPACK: u8 = 20;
+    pub const STREAM_3: u8 = 21;
     pub const HASH_FIELD_EXPIRY: u8 = 24;
     pub const HASH_LISTPACK_FIELD_EXPIRY: u8 = 25;
     pub const HASH_FIELD_EXPIRY_VALKEY: u8 = 22;

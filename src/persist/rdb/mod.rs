@@ -1,5 +1,5 @@
 //! The snapshot format, in and out: reading every RDB from version 1 on, writing version 10, or 12 where
-//! fields of hashes expire.
+//! fields of hashes expire, or what a given reader understands.
 //! Ancestors: rdb.c, and the `DUMP`/`RESTORE` payload part of cluster.c.
 //!
 //! ```text
@@ -12,7 +12,7 @@
 //! - `format`: opcodes, the table of value types, lengths. - `load`: the push parser of a whole file.
 //! - `object`: the push parser of one value, `stream`: that of a stream. - `ziplist`, `zipmap`: encodings older than version 10.
 //! - `verify`: whether a snapshot is whole and readable, without reading its values.
-//! - `save`: the writer. - `dump`: one value with a footer, for `DUMP` and `RESTORE`.
+//! - `save`: the writer. - `target`: what its readers understand. - `dump`: one value with a footer, for `DUMP` and `RESTORE`.
 //!
 //! Deliberately absent: module values, functions of the pre-release form.
 //! They are refused by name. Files, sockets and forks are others' business: here are only bytes.
@@ -25,6 +25,7 @@ mod object;
 mod save;
 mod stream;
 mod strings;
+mod target;
 mod verify;
 mod ziplist;
 mod zipmap;
@@ -35,5 +36,6 @@ mod tests;
 pub use dump::{DumpError, dump_functions, dump_payload, load_dump_payload, load_functions, with_right_checksum};
 pub use error::{ErrorKind, RdbError};
 pub use load::{KeyMeta, Loader, Sink};
-pub use save::{SaveOptions, Saver, Target};
+pub use save::{SaveOptions, Saver};
+pub use target::Target;
 pub use verify::Verifier;

@@ -1,7 +1,10 @@
-//! Writing snapshots, in the encodings that readers of version 10 know wherever they can say it. Ancestor: rdbSaveRio and rdbSaveObject of rdb.c.
+//! Writing snapshots for a reader that is known, by default for the oldest that can hold the data in the packed forms
+//! that are held here, which came with version 10. Ancestor: rdbSaveRio and rdbSaveObject of rdb.c.
 //!
 //! The caller pulls: header, then database by database key after key, then the end. What is written gathers in a
 //! buffer that goes to the output in blocks, and the checksum runs once over each block.
+
+mod old;
 
 use std::io::{self, Write};
 
@@ -13,8 +16,9 @@ use crate::types::listpack::Listpack;
 use crate::types::stream::{Group, StreamId};
 use crate::types::{Element, Fading, Hash, List, Set, StrRef, Stream, ValueRef, ZSet};
 
-use super::format::{self, Family, container, encode_length, opcode, special, type_id};
+use super::format::{Family, container, encode_length, opcode, special, type_id};
 use super::load::KeyMeta;
+use super::target::Target;
 
 /// Blocks go out at this size.
 const BLOCK_SIZE: usize = 256 << 10;
@@ -22,36 +26,6 @@ const BLOCK_SIZE: usize = 256 << 10;
 const COMPRESS_ABOVE: usize = 20;
 /// No 32-bit number is longer.
 const INT_TEXT_MAX: usize = 11;
-
-/// Who is to read what is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    pub family: Family,
-    pub version: u16,
-}
-
-impl Target {
-    /// The oldest reader that the encodings written are for.
-    pub const OLDEST: Target = Target { family: Family::Redis, version: format::VERSION_WRITTEN };
-    /// The oldest reader that knows of fields that expire.
-    pub const WITH_FIELD_EXPIRY: Target = Target { family: Family::Redis, version: format::VERSION_WITH_FIELD_EXPIRY };
-
-    /// The lowest of Redis that can hold a value whole.
-    pub fn lowest_for(value: ValueRef<'_>) -> Target {
-        match value {
-            ValueRef::Fading(fading) if fading.expires() => Target::WITH_FIELD_EXPIRY,
-            _ => Target::OLDEST,
-        }
-    }
-
-    /// Whether the reader can hold fields that expire.
-    pub fn knows_field_expiry(self) -> bool {
-        match self.family {
-            Family::Redis => self.version >= format::VERSION_WITH_FIELD_EXPIRY,
-            Family::Valkey => u32::from(self.version) >= *format::VERSIONS_VALKEY.start(),
-        }
-    }
-}
 
 /// How to write.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +78,7 @@ impl<W: Write> Saver<W> {
             Family::Redis => write!(self.block, "REDIS{version:04}")?,
             Family::Valkey => write!(self.block, "VALKEY{version:03}")?,
         }
+        let aux = if self.options.target.knows_aux() { aux } else { &[] };
         for (name, value) in aux {
             self.block.push(opcode::AUX);
             self.string(name)?;
@@ -114,6 +89,9 @@ impl<W: Write> Saver<W> {
 
     /// The source of a function library.
     pub fn function(&mut self, code: &[u8]) -> io::Result<()> {
+        if !self.options.target.knows_functions() {
+            return Ok(());
+        }
         self.block.push(opcode::FUNCTION2);
         self.string(code)
     }
@@ -122,14 +100,19 @@ impl<W: Write> Saver<W> {
     pub fn select_db(&mut self, id: u64, keys: u64, expires: u64) -> io::Result<()> {
         self.block.push(opcode::SELECTDB);
         encode_length(&mut self.block, id);
-        self.block.push(opcode::RESIZEDB);
-        encode_length(&mut self.block, keys);
-        encode_length(&mut self.block, expires);
+        if self.options.target.knows_aux() {
+            self.block.push(opcode::RESIZEDB);
+            encode_length(&mut self.block, keys);
+            encode_length(&mut self.block, expires);
+        }
         self.flush_if_full()
     }
 
     /// A key with its value, and what stands beside it.
     pub fn key(&mut self, key: &[u8], value: ValueRef<'_>, meta: KeyMeta) -> io::Result<()> {
+        if !self.options.target.holds(value) {
+            return Ok(());
+        }
         if let Some(ms) = meta.expire_ms {
             self.block.push(opcode::EXPIRETIME_MS);
             self.block.extend_from_slice(&ms.to_le_bytes());
@@ -174,6 +157,9 @@ impl<W: Write> Saver<W> {
     }
 
     fn value(&mut self, value: ValueRef<'_>) -> io::Result<()> {
+        if self.options.target.wants_old_forms() {
+            return self.old_value(value);
+        }
         match value {
             ValueRef::Str(StrRef::Int(number)) => self.integer(number),
             ValueRef::Str(StrRef::Bytes(bytes)) => self.string(bytes),
@@ -199,11 +185,18 @@ impl<W: Write> Saver<W> {
         Ok(())
     }
 
-    /// A listpack of members is younger than version 10, so it is written plainly.
+    /// A listpack of members is younger than version 10; older readers get it plainly.
     fn set(&mut self, set: &Set) -> io::Result<()> {
         if let Some(intset) = set.as_intset() {
             return self.string(intset.as_bytes());
         }
+        if let Some(listpack) = set.as_listpack().filter(|_| self.options.target.knows_packed_sets()) {
+            return self.string(listpack.as_bytes());
+        }
+        self.plain_set(set)
+    }
+
+    fn plain_set(&mut self, set: &Set) -> io::Result<()> {
         encode_length(&mut self.block, set.len() as u64);
         for member in set.iter() {
             self.element(member)?;
@@ -215,6 +208,10 @@ impl<W: Write> Saver<W> {
         if let Some(listpack) = hash.as_listpack() {
             return self.string(listpack.as_bytes());
         }
+        self.plain_hash(hash)
+    }
+
+    fn plain_hash(&mut self, hash: &Hash) -> io::Result<()> {
         encode_length(&mut self.block, hash.len() as u64);
         for (field, value) in hash.iter() {
             self.element(field)?;
@@ -255,15 +252,17 @@ impl<W: Write> Saver<W> {
                 }
                 Ok(())
             }
-            _ => {
-                encode_length(&mut self.block, fading.len() as u64);
-                for (field, value, _) in fading.iter() {
-                    self.element(field)?;
-                    self.element(value)?;
-                }
-                Ok(())
-            }
+            _ => self.without_times(fading),
         }
+    }
+
+    fn without_times(&mut self, fading: &Fading) -> io::Result<()> {
+        encode_length(&mut self.block, fading.len() as u64);
+        for (field, value, _) in fading.iter() {
+            self.element(field)?;
+            self.element(value)?;
+        }
+        Ok(())
     }
 
     fn first_moment(&mut self, fading: &Fading) {
@@ -283,8 +282,8 @@ impl<W: Write> Saver<W> {
         Ok(())
     }
 
-    /// When a consumer was last active is younger than version 10, so it is left out; readers take it to be when the
-    /// consumer was last seen.
+    /// When a consumer was last active is younger than version 10; readers that are not told take it to be when the
+    /// consumer was last seen. What is counted, and which ids were deleted, is younger than version 9.
     fn stream(&mut self, stream: &Stream) -> io::Result<()> {
         let nodes = stream.nodes();
         encode_length(&mut self.block, nodes.len() as u64);
@@ -292,19 +291,13 @@ impl<W: Write> Saver<W> {
             self.string(&id.to_bytes())?;
             self.string(node.as_bytes())?;
         }
-        let (last, first) = (stream.last_id(), stream.first_id().unwrap_or_default());
-        let deleted = stream.max_deleted_id();
-        let counters = [
-            stream.len(),
-            last.ms,
-            last.seq,
-            first.ms,
-            first.seq,
-            deleted.ms,
-            deleted.seq,
-            stream.entries_added(),
-            stream.groups().len() as u64,
-        ];
+        let last = stream.last_id();
+        let mut counters = vec![stream.len(), last.ms, last.seq];
+        if !self.options.target.wants_old_forms() {
+            let (first, deleted) = (stream.first_id().unwrap_or_default(), stream.max_deleted_id());
+            counters.extend([first.ms, first.seq, deleted.ms, deleted.seq, stream.entries_added()]);
+        }
+        counters.push(stream.groups().len() as u64);
         counters.iter().for_each(|&number| encode_length(&mut self.block, number));
         stream.groups().try_for_each(|(name, group)| self.group(name, group))
     }
@@ -313,7 +306,9 @@ impl<W: Write> Saver<W> {
         self.string(name)?;
         encode_length(&mut self.block, group.last_id.ms);
         encode_length(&mut self.block, group.last_id.seq);
-        encode_length(&mut self.block, group.entries_read.unwrap_or(u64::MAX));
+        if !self.options.target.wants_old_forms() {
+            encode_length(&mut self.block, group.entries_read.unwrap_or(u64::MAX));
+        }
         encode_length(&mut self.block, group.pending_len() as u64);
         for (id, nack) in group.pending_from(StreamId::MIN) {
             self.block.extend_from_slice(&id.to_bytes());
@@ -326,6 +321,9 @@ impl<W: Write> Saver<W> {
         for (number, consumer) in consumers {
             self.string(consumer.name())?;
             self.block.extend_from_slice(&consumer.seen_ms.to_le_bytes());
+            if self.options.target.knows_active_consumers() {
+                self.block.extend_from_slice(&consumer.active_ms.unwrap_or(-1).to_le_bytes());
+            }
             encode_length(&mut self.block, consumer.pending_len() as u64);
             for (id, _) in group.pending_of(number, StreamId::MIN) {
                 self.block.extend_from_slice(&id.to_bytes());
@@ -421,6 +419,9 @@ impl<W: Write> Saver<W> {
 
 /// The type number under which a value is written.
 fn type_of(value: ValueRef<'_>, target: Target) -> u8 {
+    if target.wants_old_forms() {
+        return old::type_of(value, target);
+    }
     match value {
         ValueRef::Fading(fading) if fading.expires() && target.knows_field_expiry() => match target.family {
             Family::Valkey => type_id::HASH_FIELD_EXPIRY_VALKEY,
@@ -431,11 +432,13 @@ fn type_of(value: ValueRef<'_>, target: Target) -> u8 {
         ValueRef::Str(_) => type_id::STRING,
         ValueRef::List(_) => type_id::LIST_QUICKLIST_2,
         ValueRef::Set(set) if set.as_intset().is_some() => type_id::SET_INTSET,
+        ValueRef::Set(set) if set.as_listpack().is_some() && target.knows_packed_sets() => type_id::SET_LISTPACK,
         ValueRef::Set(_) => type_id::SET,
         ValueRef::Hash(hash) if hash.as_listpack().is_some() => type_id::HASH_LISTPACK,
         ValueRef::Hash(_) => type_id::HASH,
         ValueRef::ZSet(zset) if zset.as_listpack().is_some() => type_id::ZSET_LISTPACK,
         ValueRef::ZSet(_) => type_id::ZSET_2,
+        ValueRef::Stream(_) if target.knows_active_consumers() => type_id::STREAM_3,
         ValueRef::Stream(_) => type_id::STREAM_2,
     }
 }

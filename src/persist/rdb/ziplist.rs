@@ -1,4 +1,5 @@
-//! Ziplists, the packed lists of snapshots before version 10: read only, every byte checked. Ancestor: ziplist.c.
+//! Ziplists, the packed lists of snapshots before version 10: read with every byte checked, and written whole. Ancestor:
+//! ziplist.c.
 //!
 //! ```text
 //! bytes:u32 tail:u32 count:u16 { entry }* 0xff            all little endian
@@ -13,6 +14,8 @@ use super::format::array_at;
 
 const HEADER_SIZE: usize = 10;
 const END: u8 = 0xff;
+/// Four bytes of length follow.
+const LONG_PREVIOUS: u8 = 0xfe;
 /// The count says no more than "this many or more".
 const COUNT_UNKNOWN: usize = u16::MAX as usize;
 
@@ -44,7 +47,7 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<Element<'_>>> {
 fn previous_length(bytes: &[u8]) -> Option<(usize, usize)> {
     match *bytes.first()? {
         END => None,
-        0xfe => Some((u32::from_le_bytes(array_at(bytes, 1)?) as usize, 5)),
+        LONG_PREVIOUS => Some((u32::from_le_bytes(array_at(bytes, 1)?) as usize, 5)),
         small => Some((usize::from(small), 1)),
     }
 }
@@ -77,6 +80,68 @@ fn integer(encoding: u8, bytes: &[u8]) -> Option<(Element<'_>, usize)> {
         _ => return None,
     };
     Some((Element::Int(value), size))
+}
+
+/// A ziplist of these elements, or `None` if it would be too long for one.
+pub fn encode<'a>(elements: impl Iterator<Item = Element<'a>>) -> Option<Vec<u8>> {
+    let mut out = vec![0; HEADER_SIZE];
+    let (mut tail, mut previous, mut count) = (HEADER_SIZE, 0, 0usize);
+    for element in elements {
+        tail = out.len();
+        match u8::try_from(previous).ok().filter(|&size| size < LONG_PREVIOUS) {
+            Some(size) => out.push(size),
+            None => {
+                out.push(LONG_PREVIOUS);
+                out.extend_from_slice(&u32::try_from(previous).ok()?.to_le_bytes());
+            }
+        }
+        match element {
+            Element::Int(number) => push_integer(&mut out, number),
+            Element::Bytes(bytes) => push_text(&mut out, bytes)?,
+        }
+        previous = out.len() - tail;
+        count += 1;
+    }
+    out.push(END);
+    let total = u32::try_from(out.len()).ok()?;
+    out[..4].copy_from_slice(&total.to_le_bytes());
+    out[4..8].copy_from_slice(&(tail as u32).to_le_bytes());
+    out[8..HEADER_SIZE].copy_from_slice(&(count.min(COUNT_UNKNOWN) as u16).to_le_bytes());
+    Some(out)
+}
+
+fn push_text(out: &mut Vec<u8>, bytes: &[u8]) -> Option<()> {
+    match bytes.len() {
+        length @ ..0x40 => out.push(length as u8),
+        length @ ..0x4000 => out.extend_from_slice(&[0x40 | (length >> 8) as u8, length as u8]),
+        length => {
+            out.push(0x80);
+            out.extend_from_slice(&u32::try_from(length).ok()?.to_be_bytes());
+        }
+    }
+    out.extend_from_slice(bytes);
+    Some(())
+}
+
+fn push_integer(out: &mut Vec<u8>, number: i64) {
+    const I24: std::ops::Range<i64> = -1 << 23..1 << 23;
+    if let 0..=12 = number {
+        out.push(0xf1 + number as u8);
+    } else if let Ok(number) = i8::try_from(number) {
+        out.extend_from_slice(&[0xfe, number as u8]);
+    } else if let Ok(number) = i16::try_from(number) {
+        out.push(0xc0);
+        out.extend_from_slice(&number.to_le_bytes());
+    } else if I24.contains(&number) {
+        out.push(0xf0);
+        out.extend_from_slice(&number.to_le_bytes()[..3]);
+    } else if let Ok(number) = i32::try_from(number) {
+        out.push(0xd0);
+        out.extend_from_slice(&number.to_le_bytes());
+    } else {
+        out.push(0xe0);
+        out.extend_from_slice(&number.to_le_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -149,5 +214,27 @@ mod tests {
         let mut bytes = sound.clone();
         bytes[HEADER_SIZE + 5] = 4; // the second entry's word on the first
         assert!(decode(&bytes).is_none());
+    }
+
+    #[test]
+    fn what_is_written_is_read_the_same_and_as_short_as_can_be() {
+        let texts: Vec<Vec<u8>> = [0, 1, 63, 64, 250, 16383, 16384, 70_000].map(|size| vec![b'x'; size]).to_vec();
+        let mut all: Vec<Element<'_>> = texts.iter().map(|text| Element::Bytes(text)).collect();
+        for power in 0..63 {
+            for near in [-1, 0, 1] {
+                all.extend([Element::Int((1 << power) + near), Element::Int(near - (1 << power))]);
+            }
+        }
+        all.extend([Element::Int(i64::MAX), Element::Int(i64::MIN)]);
+        let bytes = encode(all.iter().copied()).expect("short");
+        assert_eq!(decode(&bytes), Some(all));
+        for (number, size) in [(0, 1), (12, 1), (13, 2), (-1, 2), (-129, 3), (32768, 4), (-8_388_609, 5), (1 << 31, 9)]
+        {
+            let bytes = encode([Element::Int(number)].into_iter()).expect("short");
+            assert_eq!(bytes.len(), HEADER_SIZE + 1 + size + 1, "{number}");
+        }
+        let many = encode((0..70_000).map(Element::Int)).expect("short");
+        assert_eq!(decode(&many).map(|elements| elements.len()), Some(70_000));
+        assert_eq!(encode(std::iter::empty()), Some(build(&[])));
     }
 }

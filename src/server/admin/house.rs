@@ -3,9 +3,9 @@
 use crate::commands::CommandError;
 use crate::commands::command::{Row, category, flag, key, range};
 use crate::commands::ctx::is_option;
-use crate::replication::master::Parts;
 use crate::resp::request::Argv;
 use crate::server::dispatch::transactions;
+use crate::server::repl_targets::Wish;
 use crate::server::snapshot::SnapshotTarget;
 use crate::server::table::HouseFn;
 use crate::server::{ClientId, Server};
@@ -286,7 +286,7 @@ fn bgsave(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
         }
         Some(_) => return Err(CommandError::new("ERR Background save already in progress")),
         None => {
-            server.rdb_save_background(SnapshotTarget::Disk, Parts::ALL).map_err(|error| {
+            server.rdb_save_background(SnapshotTarget::Disk, Wish::ALL).map_err(|error| {
                 log::error!("Can't save in background: fork: {error}");
                 CommandError::new("ERR")
             })?;

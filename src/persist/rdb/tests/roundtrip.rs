@@ -143,21 +143,24 @@ pub fn random_snapshot(seed: u64, keys: u64, options: SaveOptions) -> (Vec<u8>, 
     let mut told = Told { started: vec![u32::from(options.target.version)], ..Told::default() };
     let aux: &[(&[u8], &[u8])] = &[(b"redis-ver", b"7.2.4"), (b"redis-bits", b"64")];
     saver.header(aux).expect("memory");
-    told.aux = aux.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+    let version = options.target.version;
+    told.aux = aux.iter().filter(|_| version >= 7).map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
     let library = b"#!lua name=lib\nredis.register_function('f', function() return 1 end)";
     saver.function(library).expect("memory");
-    told.functions.push(library.to_vec());
+    told.functions.extend((version >= 10).then(|| library.to_vec()));
     for db in [0, 5, 300] {
         saver.select_db(db, keys, 7).expect("memory");
         told.databases.push(db);
-        told.sizes.push((keys, 7));
+        told.sizes.extend((version >= 7).then_some((keys, 7)));
         for n in 0..keys {
             let key = if n % 3 == 0 { n.to_string() } else { format!("key:{n}") }.into_bytes();
             let value = random_value(&mut rng, &limits, options.target);
             let expire_ms = (rng.below(3) == 0).then(|| 4_000_000_000_000 + rng.below(1 << 40) as i64);
             saver.key(&key, view(&value), KeyMeta { expire_ms, ..KeyMeta::default() }).expect("memory");
             let meta = KeyMeta { expire_ms, ..KeyMeta::default() };
-            told.keys.insert((db, key), (content(&value), encoding(&value), meta));
+            if version >= 9 || !matches!(value, Value::Stream(_)) {
+                told.keys.insert((db, key), (content(&value), encoding(&value), meta));
+            }
         }
     }
     let written = saver.written();
@@ -177,6 +180,71 @@ fn random_values_come_back_with_their_encodings() {
             assert!(loaded == told, "seed {seed} compress {compress}");
         }
     }
+}
+
+/// Without what streams of version 9 do not tell.
+fn without_counts(mut told: Told) -> Told {
+    for (content, ..) in told.keys.values_mut() {
+        let Content::Stream(text) = content else { continue };
+        let line = |line: &str| match line.split_once(" deleted ") {
+            Some((before, _)) => before.to_string(),
+            None if line.starts_with("group ") => line.rsplit_once(' ').expect("what was read").0.to_string(),
+            None => line.to_string(),
+        };
+        *text = text.lines().map(line).collect::<Vec<_>>().join("\n");
+    }
+    told
+}
+
+#[test]
+fn what_is_written_for_each_reader_comes_back() {
+    for version in [6, 7, 8, 9, 10, 11, 12, 80] {
+        for seed in 0..3 {
+            let target = Target::of_version(version);
+            let options = SaveOptions { compress: seed != 1, checksum: true, target };
+            let (bytes, told) = random_snapshot(u64::from(version) * 100 + seed, 25, options);
+            let magic = if version == 80 { "VALKEY080".to_string() } else { format!("REDIS{version:04}") };
+            assert!(bytes.starts_with(magic.as_bytes()));
+            let loaded = load(&bytes).expect("sound");
+            assert!(without_counts(loaded) == without_counts(told), "version {version} seed {seed}");
+        }
+    }
+}
+
+/// The types of keys in a snapshot of `version` that holds one small and one large collection of each kind.
+fn types_written(version: u16) -> Vec<u8> {
+    let limits = CollectionLimits::default();
+    let mut types = Vec::new();
+    for count in [3, 3000] {
+        let (mut list, mut set, mut hash, mut zset) = (List::new(), Set::new(), Hash::new(), ZSet::new());
+        let mut fading = Fading::new(Hash::new());
+        for n in 0..count {
+            let text = format!("element {n}").into_bytes();
+            list.push_back(&text, &limits);
+            set.add(&text, &limits);
+            hash.set(&text, b"v", &limits);
+            zset.insert(&text, f64::from(n), &limits);
+            fading.set(&text, b"v", FieldTime::Set(Some(4_000_000_000_000)), &limits);
+        }
+        let stream = Value::Stream(Stream::new());
+        let all = [Value::List(list), Value::Set(set), Value::Hash(hash), Value::ZSet(zset), stream];
+        for value in all.iter().chain([&Value::Fading(Box::new(fading))]) {
+            let options = SaveOptions { target: Target::of_version(version), ..SaveOptions::default() };
+            let bytes = Saver::new(Vec::new(), options).bare_value(view(value)).expect("memory");
+            types.push(bytes[0]);
+        }
+    }
+    types
+}
+
+#[test]
+fn the_forms_are_those_that_each_reader_knows() {
+    assert_eq!(types_written(7), [14, 2, 13, 12, 15, 4, 14, 2, 4, 3, 15, 4], "streams are not written by who asks");
+    assert_eq!(types_written(9), [14, 2, 13, 12, 15, 4, 14, 2, 4, 5, 15, 4]);
+    assert_eq!(types_written(10), [18, 2, 16, 17, 19, 4, 18, 2, 4, 5, 19, 4]);
+    assert_eq!(types_written(11), [18, 20, 16, 17, 21, 4, 18, 2, 4, 5, 21, 4]);
+    assert_eq!(types_written(12), [18, 20, 16, 17, 21, 25, 18, 2, 4, 5, 21, 24]);
+    assert_eq!(types_written(80), [18, 20, 16, 17, 21, 22, 18, 2, 4, 5, 21, 22]);
 }
 
 #[test]

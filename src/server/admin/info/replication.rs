@@ -41,6 +41,9 @@ pub fn write(server: &Server, out: &mut String) {
     out.line("repl_backlog_first_byte_offset", if active { repl.log.first() + 1 } else { 0 });
     out.line("repl_backlog_histlen", if active { repl.log.len() } else { 0 });
     out.line("repl_stream_mismatches", repl.mistrust.count);
+    out.line("repl_refused_syncs", repl.translation.refused_syncs);
+    out.line("repl_degraded_syncs", repl.translation.degraded_syncs);
+    out.line("repl_degraded_items", repl.translation.degraded_items);
 }
 
 /// The lines that only a replica has.
