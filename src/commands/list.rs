@@ -63,7 +63,7 @@ impl End {
 /// Goes back to a listpack where what was taken has made the list that short.
 #[inline]
 fn shrink(list: &mut List, limits: &CollectionLimits) {
-    if list.node_count() == 1 {
+    if list.kept_nodes() == 1 {
         list.retighten(limits);
     }
 }

@@ -206,12 +206,28 @@ impl List {
 
     // ---- whole nodes, as a snapshot has them
 
-    /// From head to tail. A listpack is one node.
-    pub fn nodes(&self) -> impl Iterator<Item = ListNode<'_>> {
-        (0..self.node_count()).filter_map(|place| self.node(place))
+    /// The first nodes as they are to be seen, where they differ from what is kept; to be handed to `nodes`.
+    pub fn settled_front(&self) -> Vec<Listpack> {
+        match &self.repr {
+            Repr::Pack(_) => Vec::new(),
+            Repr::Quick(quick) => quick.settled_front(),
+        }
     }
 
-    pub fn node_count(&self) -> usize {
+    /// From head to tail, as an original server would have them. A listpack is one node.
+    pub fn nodes<'a>(&'a self, front: &'a [Listpack]) -> impl Iterator<Item = ListNode<'a>> {
+        let replaced = if front.is_empty() { 0 } else { 2 };
+        let kept = (replaced..self.kept_nodes()).filter_map(|place| self.node(place));
+        front.iter().map(ListNode::Packed).chain(kept)
+    }
+
+    /// How many there are.
+    pub fn node_count(&self, front: &[Listpack]) -> usize {
+        self.kept_nodes() + front.len() - if front.is_empty() { 0 } else { 2 }
+    }
+
+    /// How many are kept.
+    pub fn kept_nodes(&self) -> usize {
         match &self.repr {
             Repr::Pack(_) => 1,
             Repr::Quick(quick) => quick.node_count(),

@@ -24,7 +24,7 @@ fn assert_same(list: &List, twin: &Twin) {
     assert!(list.is_consistent());
     assert_eq!(list.len(), twin.len());
     assert!(list.iter().map(|element| element.to_vec()).eq(twin.iter().cloned()));
-    let in_nodes: usize = list.nodes().map(|node| node.iter().count()).sum();
+    let in_nodes: usize = list.nodes(&list.settled_front()).map(|node| node.iter().count()).sum();
     assert_eq!(in_nodes, twin.len());
 }
 
@@ -123,8 +123,8 @@ fn no_node_outgrows_the_limit() {
             list.insert(index, &value, &limits);
             list.set(rng.index(list.len()), &value, &limits);
         }
-        assert!(list.node_count() > 10);
-        for node in list.nodes() {
+        assert!(list.node_count(&list.settled_front()) > 10);
+        for node in list.nodes(&list.settled_front()) {
             match node {
                 ListNode::Packed(pack) if pack.len() > 1 => {
                     assert!(pack.total_bytes() <= most_bytes && pack.len() <= most_count);
@@ -142,9 +142,9 @@ fn halves_of_a_split_node_join_their_neighbours() {
     let mut list = List::new();
     [b"b", b"c", b"d", b"e", b"f"].iter().for_each(|value| list.push_back(*value, &limits));
     list.push_front(b"a", &limits);
-    assert_eq!(list.node_count(), 3);
+    assert_eq!(list.node_count(&list.settled_front()), 3);
     list.insert(2, b"x", &limits);
-    let counts: Vec<usize> = list.nodes().map(|node| node.iter().count()).collect();
+    let counts: Vec<usize> = list.nodes(&list.settled_front()).map(|node| node.iter().count()).collect();
     assert_eq!(counts, [3, 4]);
     assert_eq!(list.iter().map(|element| element.to_vec()).collect::<Vec<_>>().concat(), b"abxcdef");
 }
@@ -156,10 +156,10 @@ fn the_encoding_changes_where_72_changes_it() {
     (0..4).for_each(|_| list.push_back(b"x", &limits));
     assert_eq!(list.encoding(), "listpack");
     list.push_back(b"x", &limits);
-    assert_eq!((list.encoding(), list.node_count()), ("quicklist", 2));
+    assert_eq!((list.encoding(), list.node_count(&list.settled_front())), ("quicklist", 2));
     list.remove_range(3, 2);
     list.retighten(&limits);
-    assert_eq!((list.encoding(), list.node_count()), ("quicklist", 1));
+    assert_eq!((list.encoding(), list.node_count(&list.settled_front())), ("quicklist", 1));
     list.pop_back();
     assert_eq!(list.encoding(), "quicklist");
     list.retighten(&limits);
@@ -187,7 +187,7 @@ fn a_list_is_rebuilt_from_its_nodes() {
         let mut list = List::new();
         (0..len).for_each(|_| list.push_back(&value(&mut rng), &limits));
         let mut copy = List::new();
-        for node in list.nodes() {
+        for node in list.nodes(&list.settled_front()) {
             match node {
                 ListNode::Packed(pack) => {
                     let pack = Listpack::from_bytes_validated(node.as_bytes(), true).filter(|copy| copy == pack);
@@ -197,7 +197,10 @@ fn a_list_is_rebuilt_from_its_nodes() {
             }
         }
         copy.retighten(&limits);
-        assert_eq!((copy.encoding(), copy.node_count()), (list.encoding(), list.node_count()));
+        assert_eq!(
+            (copy.encoding(), copy.node_count(&copy.settled_front())),
+            (list.encoding(), list.node_count(&list.settled_front()))
+        );
         assert!(copy.is_consistent() && copy.iter().eq(list.iter()));
     }
 }
@@ -212,4 +215,76 @@ fn a_listpack_over_the_limit_becomes_a_quicklist_when_loaded() {
     assert_eq!(list.encoding(), "listpack");
     list.retighten(&limits(9));
     assert_eq!((list.encoding(), list.len()), ("quicklist", 10));
+}
+
+/// Pushes and pops at both ends, each done to the node that it concerns and to no other.
+struct Plainly(VecDeque<Listpack>);
+
+impl Plainly {
+    fn push(&mut self, value: &[u8], most_bytes: usize, front: bool) {
+        let end = if front { self.0.front_mut() } else { self.0.back_mut() };
+        match end.filter(|pack| pack.total_bytes() + value.len() + 8 <= most_bytes) {
+            Some(pack) if front => pack.push_front(value),
+            Some(pack) => pack.push(value),
+            None => {
+                let mut pack = Listpack::new();
+                pack.push(value);
+                if front { self.0.push_front(pack) } else { self.0.push_back(pack) }
+            }
+        }
+    }
+
+    fn pop(&mut self, front: bool) {
+        let Some(pack) = (if front { self.0.front_mut() } else { self.0.back_mut() }) else { return };
+        let pos = if front { pack.first() } else { pack.last() };
+        pack.remove(pos.unwrap());
+        self.0.retain(|pack| !pack.is_empty());
+    }
+}
+
+#[test]
+fn what_spares_long_moves_at_the_front_is_not_to_be_seen() {
+    let mut rng = Rng::new(31);
+    let (mut young, mut merged) = (0, 0);
+    for round in 0..60 {
+        let limits = limits(if round % 3 == 0 { -1 } else { -2 });
+        let most_bytes = if round % 3 == 0 { 4096 } else { 8192 };
+        let mut list = List::new();
+        while list.encoding() == "listpack" {
+            list.push_back(&[b'y'; 40], &limits);
+        }
+        let mut twin = Plainly(
+            list.nodes(&[]).map(|node| Listpack::from_bytes_validated(node.as_bytes(), true).unwrap()).collect(),
+        );
+        let longest = [5, 60, 300][rng.index(3)];
+        for _ in 0..300 {
+            let (front, push) = (rng.below(4) > 0, rng.below(7) > 2);
+            for _ in 0..rng.index(40) {
+                if push || twin.0.len() < 2 {
+                    let value = vec![b'a' + rng.index(20) as u8; rng.index(longest)];
+                    let value = if rng.below(4) == 0 { rng.below(100_000).to_string().into_bytes() } else { value };
+                    if front {
+                        list.push_front(&value, &limits)
+                    } else {
+                        list.push_back(&value, &limits)
+                    }
+                    twin.push(&value, most_bytes, front);
+                } else {
+                    if front {
+                        list.pop_front()
+                    } else {
+                        list.pop_back()
+                    };
+                    twin.pop(front);
+                }
+            }
+            let settled = list.settled_front();
+            young += usize::from(!settled.is_empty());
+            merged += usize::from(settled.len() == 1);
+            assert!(list.is_consistent());
+            assert!(list.nodes(&settled).map(ListNode::as_bytes).eq(twin.0.iter().map(Listpack::as_bytes)));
+            assert_eq!(list.node_count(&settled), twin.0.len());
+        }
+    }
+    assert!(young > 1000 && merged > 500 && young > merged, "{young} {merged}");
 }

@@ -37,6 +37,11 @@ impl Pos {
     fn offset(self) -> usize {
         self.0 as usize
     }
+
+    /// The bytes between a position and a later one.
+    pub fn distance_to(self, later: Pos) -> usize {
+        later.offset() - self.offset()
+    }
 }
 
 /// An owned listpack. One word.
@@ -452,9 +457,17 @@ impl Listpack {
 
     /// Appends the entries of `other`, already encoded.
     pub fn append(&mut self, other: &Listpack) {
+        self.insert_all(self.end().offset(), other);
+    }
+
+    /// Puts the entries of `other` before the first.
+    pub fn prepend(&mut self, other: &Listpack) {
+        self.insert_all(HEADER, other);
+    }
+
+    fn insert_all(&mut self, at: usize, other: &Listpack) {
         let (own, added) = (self.len(), other.len());
         let entries = &other.as_bytes()[HEADER..other.total_bytes() - 1];
-        let at = self.end().offset();
         self.resize_gap(at, 0, entries.len());
         self.bytes_mut()[at..at + entries.len()].copy_from_slice(entries);
         self.set_count(own + added);

@@ -14,6 +14,8 @@ use super::listpack::{self, Listpack, Pos};
 const ENTRY_OVERHEAD: usize = 8;
 /// The most bytes in a node when the limit counts elements.
 const SAFE_BYTES: usize = 8192;
+/// A first node longer than this is not pushed to and popped from itself; see `Quicklist`.
+const YOUNG_BYTES: usize = 1024;
 
 /// `list-max-listpack-size`, decoded: the most a node may hold.
 #[derive(Clone, Copy, Debug)]
@@ -242,11 +244,27 @@ pub(super) fn remove_matching(pack: &mut Listpack, value: &[u8], most: usize, fr
 }
 
 /// A long list.
+///
+/// To add or take an entry at the front of a listpack moves all that follows it. So where the first node is long, a
+/// short *young* node stands before it, which belongs to it: it takes in what is pushed and gives what is popped, and
+/// is made one with it again (`settle`) once it has grown, or before anything looks at where nodes end. There are at
+/// least three nodes while one of them is young.
 #[derive(Clone, Default)]
 pub(super) struct Quicklist {
     nodes: VecDeque<Node>,
     /// Elements in all nodes.
     len: usize,
+    /// Set while the first node is young.
+    young: Option<Young>,
+}
+
+/// What is known of a young node.
+#[derive(Clone, Copy)]
+struct Young {
+    /// The limit at the last push.
+    limit: NodeLimit,
+    /// So many of its last entries came out of the next node and have room there.
+    parted: u32,
 }
 
 impl Quicklist {
@@ -262,6 +280,68 @@ impl Quicklist {
 
     pub(super) fn node_count(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// What the young node and the next one become once that has settled; nothing if none is young.
+    pub(super) fn settled_front(&self) -> Vec<Listpack> {
+        if self.young.is_none() {
+            return Vec::new();
+        }
+        let nodes = self.nodes.iter().take(2).cloned().collect();
+        let mut front = Quicklist { nodes, len: 0, young: self.young };
+        front.settle();
+        let packs = front.nodes.into_iter().filter_map(|node| match node.body {
+            Body::Packed(pack) => Some(pack),
+            Body::Plain(_) => None,
+        });
+        packs.collect()
+    }
+
+    /// How many entries of the young node the next one has no room for.
+    fn stays_in_front(&self, Young { limit, parted }: Young) -> usize {
+        let (Body::Packed(young), Body::Packed(next)) = (&self.nodes[0].body, &self.nodes[1].body) else {
+            return self.nodes[0].len();
+        };
+        let (mut bytes, mut count, mut left) = (next.total_bytes(), self.nodes[1].len(), self.nodes[0].len());
+        let (own, mut end, mut pos) = (left, young.end(), young.last());
+        while let Some(here) = pos
+            && (own - left < parted as usize || limit.allows(bytes + young.at(here).len() + ENTRY_OVERHEAD, count + 1))
+        {
+            bytes += here.distance_to(end);
+            (count, left, end, pos) = (count + 1, left - 1, here, young.prev(here));
+        }
+        left
+    }
+
+    /// Gives the entries of the young node to the one they belong to.
+    fn settle(&mut self) {
+        let Some(young) = self.young.take() else { return };
+        let left = self.stays_in_front(young);
+        let [Node { body: Body::Packed(young), count }, Node { body: Body::Packed(next), count: next_count }] =
+            &mut self.nodes.make_contiguous()[..2]
+        else {
+            return;
+        };
+        let moved = *count - left as u32;
+        if moved == 0 {
+            return;
+        }
+        *next_count += moved;
+        if left > 0 {
+            next.prepend(&young.split_off(left));
+            *count -= moved;
+        } else {
+            next.prepend(young);
+            self.nodes.pop_front();
+        }
+    }
+
+    /// Keeps the promise of three nodes after some have gone.
+    #[inline]
+    fn settle_if_few(&mut self) {
+        if self.young.is_some() && self.nodes.len() < 3 {
+            self.settle();
+        }
     }
 
     pub(super) fn node(&self, index: usize) -> Option<ListNode<'_>> {
@@ -343,25 +423,57 @@ impl Quicklist {
 
     pub(super) fn push_front(&mut self, value: &[u8], limit: NodeLimit) {
         self.len += 1;
-        if let Some(first) = self.nodes.front_mut()
-            && let Some(pack) = first.room_for(value, limit)
-        {
+        let nodes = self.nodes.len();
+        let Some(first) = self.nodes.front_mut() else { return self.nodes.push_front(Node::of_value(value, limit)) };
+        let Some(pack) = first.room_for(value, limit) else {
+            self.settle();
+            if !self.nodes[0].insert(0, value, limit) {
+                self.nodes.push_front(Node::of_value(value, limit));
+            }
+            return;
+        };
+        let is_long = pack.total_bytes() > YOUNG_BYTES;
+        if is_long && self.young.is_some() {
+            self.settle();
+        } else if !is_long || nodes == 1 {
             pack.push_front(value);
             first.count += 1;
-        } else {
-            self.nodes.push_front(Node::of_value(value, limit));
+            return self.young.iter_mut().for_each(|young| young.limit = limit);
         }
+        self.nodes.push_front(Node::of_value(value, limit));
+        self.young = (self.nodes.len() > 2).then_some(Young { limit, parted: 0 });
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Vec<u8>> {
+        self.part_front();
         let first = self.nodes.front_mut()?;
         self.len -= 1;
         if first.count > 1
             && let Some(value) = pop(first, Listpack::first)
         {
+            let left = first.count;
+            self.young.iter_mut().for_each(|young| young.parted = young.parted.min(left));
             return Some(value);
         }
+        self.young = None;
         self.nodes.pop_front().map(only_value)
+    }
+
+    /// Parts the first entries of a long first node from it, as a young node.
+    fn part_front(&mut self) {
+        if self.young.is_some() || self.nodes.len() < 2 {
+            return;
+        }
+        let Node { body: Body::Packed(pack), count } = &mut self.nodes[0] else { return };
+        let some = pack.len() / (1 + pack.total_bytes() / YOUNG_BYTES);
+        if pack.total_bytes() <= 2 * YOUNG_BYTES || some < 2 {
+            return;
+        }
+        let mut rest = pack.split_off(some);
+        std::mem::swap(pack, &mut rest);
+        *count -= some as u32;
+        self.nodes.push_front(Node { body: Body::Packed(rest), count: some as u32 });
+        self.young = Some(Young { limit: NodeLimit::from_setting(0), parted: some as u32 });
     }
 
     pub(super) fn pop_back(&mut self) -> Option<Vec<u8>> {
@@ -372,13 +484,16 @@ impl Quicklist {
         {
             return Some(value);
         }
-        self.nodes.pop_back().map(only_value)
+        let value = self.nodes.pop_back().map(only_value);
+        self.settle_if_few();
+        value
     }
 
     // ---- the middle
 
     /// False if there is no element `index`.
     pub(super) fn set(&mut self, index: usize, value: &[u8], limit: NodeLimit) -> bool {
+        self.settle();
         let Some((place, offset)) = self.locate(index) else { return false };
         let node = &mut self.nodes[place];
         let count = node.len();
@@ -399,6 +514,7 @@ impl Quicklist {
 
     /// Inserts before the element `index`; at the end if there is none.
     pub(super) fn insert(&mut self, index: usize, value: &[u8], limit: NodeLimit) {
+        self.settle();
         let Some((place, offset)) = self.locate(index) else { return self.push_back(value, limit) };
         self.len += 1;
         if self.nodes[place].insert(offset, value, limit) {
@@ -449,6 +565,7 @@ impl Quicklist {
 
     /// Removes up to `count` elements from `start` on.
     pub(super) fn remove_range(&mut self, start: usize, count: usize) {
+        self.settle();
         let Some((mut place, offset)) = self.locate(start) else { return };
         let mut left = count.min(self.len - start);
         self.len -= left;
@@ -471,6 +588,7 @@ impl Quicklist {
 
     /// Removes up to `most` elements equal to `value` and says how many.
     pub(super) fn remove_matching(&mut self, value: &[u8], most: usize, from_tail: bool) -> usize {
+        self.settle();
         let mut removed = 0;
         let mut visit = |node: &mut Node| removed += node.remove_matching(value, most - removed, from_tail);
         if from_tail {

@@ -264,6 +264,9 @@ impl<T: TableEntry> Table<T> {
             // SAFETY: a tag other than 0 says that the slot holds an entry, whose word is an address.
             prefetch(unsafe { bucket.slots[slot].child }.cast());
         }
+        if bucket.is_chained() {
+            prefetch(bucket.child().cast());
+        }
     }
 
     /// The entry with this key.
@@ -461,6 +464,16 @@ impl<T: TableEntry> Table<T> {
                 chain = (*chain).child();
             }
             self.compact(from);
+        }
+        self.expect_split();
+    }
+
+    /// Asks for what the next split will touch. Some inserts come before it.
+    fn expect_split(&self) {
+        if self.split + 1 < self.buckets() {
+            prefetch(self.bucket_at(self.split + 1).cast());
+            // SAFETY: as in `find`.
+            prefetch_entries(unsafe { &*self.bucket_at(self.split) });
         }
     }
 

@@ -173,8 +173,9 @@ impl<W: Write> Saver<W> {
     }
 
     fn list(&mut self, list: &List) -> io::Result<()> {
-        encode_length(&mut self.block, list.node_count() as u64);
-        for node in list.nodes() {
+        let front = list.settled_front();
+        encode_length(&mut self.block, list.node_count(&front) as u64);
+        for node in list.nodes(&front) {
             let kind = match node {
                 ListNode::Plain(_) => container::PLAIN,
                 ListNode::Packed(_) => container::PACKED,
