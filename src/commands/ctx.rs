@@ -5,7 +5,9 @@ use super::error::{self, CommandError};
 use crate::base::clock::UnixMs;
 use crate::base::numbers;
 use crate::keyspace::Keyspace;
+use crate::keyspace::db::PREFETCHED;
 use crate::resp::reply::Reply;
+use crate::resp::request::Argv;
 use crate::types::{Element, StrRef};
 
 /// The part of a client's state that commands see.
@@ -78,6 +80,18 @@ impl Ctx<'_> {
         if self.keys.delete_if_empty(key) {
             self.event(super::effects::class::GENERIC, "del", key);
         }
+    }
+}
+
+/// Calls `f` with the index of each key of a command of many keys, one in every `step` arguments; what they need is
+/// asked for ahead.
+#[inline]
+pub fn for_each_key(ctx: &mut Ctx<'_>, argv: Argv<'_>, step: usize, mut f: impl FnMut(&mut Ctx<'_>, usize)) {
+    for (number, index) in (1..argv.len()).step_by(step).enumerate() {
+        if number % PREFETCHED == 0 && index + step < argv.len() {
+            ctx.keys.current().prefetch((index..argv.len()).step_by(step).map(|index| argv.at(index)));
+        }
+        f(ctx, index);
     }
 }
 

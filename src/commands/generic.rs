@@ -4,7 +4,7 @@
 
 use super::DataFn;
 use super::command::{Row, category, flag, key, one, range};
-use super::ctx::{Ctx, is_option};
+use super::ctx::{Ctx, for_each_key, is_option};
 use super::effects::class;
 use super::error::{self, CommandError};
 use super::scan::{ScanOptions, parse_cursor, reply_scan};
@@ -42,12 +42,13 @@ pub(super) fn look_silently<T>(ctx: &mut Ctx<'_>, key: &[u8], f: impl FnOnce(&En
 /// by and by.
 fn delete_each(ctx: &mut Ctx<'_>, argv: Argv<'_>, lazily: bool) -> Result<(), CommandError> {
     let mut deleted = 0;
-    for key in argv.from(1).iter() {
+    for_each_key(ctx, argv, 1, |ctx, index| {
+        let key = argv.at(index);
         if ctx.keys.delete_by(key, lazily) {
             ctx.changed(class::GENERIC, "del", key);
             deleted += 1;
         }
-    }
+    });
     ctx.reply.int(deleted);
     Ok(())
 }
@@ -61,13 +62,15 @@ fn unlink(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
 }
 
 fn exists(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    let found = argv.from(1).iter().filter(|key| look(ctx, key, |_| ()).is_some()).count();
+    let mut found = 0;
+    for_each_key(ctx, argv, 1, |ctx, index| found += usize::from(look(ctx, argv.at(index), |_| ()).is_some()));
     ctx.reply.len(found);
     Ok(())
 }
 
 fn touch(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<(), CommandError> {
-    let found = argv.from(1).iter().filter(|key| ctx.keys.read(key).is_some()).count();
+    let mut found = 0;
+    for_each_key(ctx, argv, 1, |ctx, index| found += usize::from(ctx.keys.read(argv.at(index)).is_some()));
     ctx.reply.len(found);
     Ok(())
 }

@@ -12,7 +12,7 @@ mod tests;
 
 pub use rows::ROWS;
 
-use super::ctx::{Ctx, Limits, Session, integer, is_option, reply_str};
+use super::ctx::{Ctx, Limits, Session, for_each_key, integer, is_option, reply_str};
 use super::effects::class;
 use super::error::{self, CommandError};
 use super::expiry::{EX, EXAT, PX, PXAT, Unit};
@@ -102,11 +102,11 @@ fn get(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
 
 fn mget(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     ctx.reply.array(argv.len() - 1);
-    for index in 1..argv.len() {
+    for_each_key(ctx, argv, 1, |ctx, index| {
         if reply_value(ctx, argv.at(index)).is_err() {
             ctx.reply.null();
         }
-    }
+    });
     Ok(())
 }
 
@@ -347,11 +347,11 @@ fn getex(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
 }
 
 fn store_pairs(ctx: &mut Ctx<'_>, argv: Argv<'_>) {
-    for index in (1..argv.len()).step_by(2) {
+    for_each_key(ctx, argv, 2, |ctx, index| {
         let key = argv.at(index);
         store(ctx, key, argv, index + 1, None);
         ctx.changed(class::STRING, "set", key);
-    }
+    });
 }
 
 fn mset(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {

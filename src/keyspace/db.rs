@@ -7,6 +7,11 @@ use crate::types::entry::Entry;
 use crate::types::table::{Table, TableEntry};
 use std::collections::BTreeSet;
 
+/// So many keys are asked for together: what lies ready must not drive itself out again.
+pub const PREFETCHED: usize = 32;
+/// A table of fewer entries is likely to be near anyway.
+pub const FAR: usize = 20_000;
+
 /// One database. A key that expires carries a mark in the table, which must be set exactly when the entry has an
 /// expiry; so all changes of an expiry go through here.
 #[derive(Default)]
@@ -262,10 +267,19 @@ impl Db {
         self.table.prefetch_bucket(hash);
     }
 
-    /// Asks the processor for the entry of a key whose bucket is near.
+    /// Asks the processor for all that finding these keys needs, or the first `PREFETCHED` of them.
     #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
-        self.table.prefetch_entry(hash);
+    pub fn prefetch<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
+        if self.len() < FAR {
+            return;
+        }
+        let (mut hashes, mut count) = ([0u64; PREFETCHED], 0);
+        for key in keys.take(PREFETCHED) {
+            hashes[count] = hash(key);
+            self.table.prefetch_bucket(hashes[count]);
+            count += 1;
+        }
+        hashes[..count].iter().for_each(|hash| self.table.prefetch_entry(*hash));
     }
 
     /// Takes `budget` entries out, or a few more, and hands them to `f`; returns whether any are left. Only for a

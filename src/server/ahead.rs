@@ -4,13 +4,12 @@
 use super::Server;
 use super::client::ClientId;
 use crate::base::hash::hash;
+use crate::keyspace::db::{FAR, PREFETCHED};
 use crate::resp::request::Batch;
 use crate::types::ValueRef;
 
 /// So many commands are looked at together.
-pub(super) const AHEAD: usize = 32;
-/// A table of fewer entries is likely to be near anyway.
-const FAR: usize = 20_000;
+pub(super) const AHEAD: usize = PREFETCHED;
 const NO_COMMAND: u16 = u16::MAX;
 
 /// The numbers of the commands that are looked at.
@@ -25,6 +24,14 @@ pub(super) fn command(known: &Known, index: usize) -> Option<usize> {
     (number != NO_COMMAND).then_some(usize::from(number))
 }
 
+/// The first key of the command at this place.
+#[inline]
+fn first_key<'a>(server: &Server, batch: &'a Batch, index: usize, known: &Known) -> Option<&'a [u8]> {
+    let argv = batch.argv(index);
+    let first = command(known, index).map_or(0, |command| server.table.commands[command].first_key);
+    (first > 0 && first < argv.len()).then(|| argv.at(first))
+}
+
 impl Server {
     /// Looks at the commands of a batch from `from` on.
     #[inline]
@@ -36,26 +43,8 @@ impl Server {
         }
         if to - from > 1 {
             let db = self.clients.get(id).map_or(0, |client| client.session.db);
-            if self.keys.db(db).len() >= FAR {
-                self.prefetch_keys(db, batch, from..to, known);
-            }
+            self.keys.db(db).prefetch((from..to).filter_map(|index| first_key(self, batch, index, known)));
             self.prefetch_members(db, batch, from..to, known);
-        }
-    }
-
-    fn prefetch_keys(&self, db: usize, batch: &Batch, part: std::ops::Range<usize>, known: &Known) {
-        let (db, mut hashes, mut count) = (self.keys.db(db), [0u64; AHEAD], 0);
-        for index in part {
-            let argv = batch.argv(index);
-            let first_key = command(known, index).map_or(0, |command| self.table.commands[command].first_key);
-            if first_key > 0 && first_key < argv.len() {
-                hashes[count] = hash(argv.at(first_key));
-                db.prefetch_bucket(hashes[count]);
-                count += 1;
-            }
-        }
-        for &hash in &hashes[..count] {
-            db.prefetch_entry(hash);
         }
     }
 
