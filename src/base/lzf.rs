@@ -9,11 +9,12 @@
 //! A copy may overlap what it writes. Any choice of copies is a valid stream; ours need not be liblzf's.
 
 const LITERALS_MAX: usize = 32;
-const MATCH_MIN: usize = 3;
+/// The format has shorter ones, which save nothing where they part a run of literals.
+const MATCH_MIN: usize = 4;
 /// The table of places has so many bits for a long input.
 const HASH_BITS_MAX: u32 = 14;
-/// Bytes that are read to look at three of them.
-const WORD: usize = 4;
+/// Bytes that are looked at together.
+const WORD: usize = MATCH_MIN;
 /// After so many bytes (as a power of two) without a match every second one is looked at, and so on.
 const PATIENCE_BITS: usize = 6;
 const MATCH_MAX: usize = 2 + 7 + 255;
@@ -29,7 +30,7 @@ const EXPANSION_MAX: usize = MATCH_MAX / 3;
 /// Compresses one input after the other without clearing or allocating anything between them.
 #[derive(Default)]
 pub struct Compressor {
-    /// Where each hash of three bytes was last seen, counted from `base`; at most `base` if not in this input.
+    /// Where each hash of four bytes was last seen, counted from `base`; at most `base` if not in this input.
     seen: Vec<u32>,
     base: u32,
     out: Vec<u8>,
@@ -96,20 +97,20 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// Notes that the bytes at `at`, which is not 0, stand there; how far back the same three bytes stood before, if
+    /// Notes that the bytes at `at`, which is not 0, stand there; how far back the same four bytes stood before, if
     /// in reach.
     #[inline]
     fn replace(&mut self, input: &[u8], at: usize) -> Option<usize> {
-        let three = |at: usize| Some(u32::from_le_bytes(*input.get(at..)?.first_chunk::<WORD>()?) << 8);
-        let key = three(at)?;
+        let word = |at: usize| Some(u32::from_le_bytes(*input.get(at..)?.first_chunk::<WORD>()?));
+        let key = word(at)?;
         let slot = &mut self.slots[(key.wrapping_mul(0x9E37_79B1) >> self.shift) as usize];
         let before = std::mem::replace(slot, self.base + at as u32).saturating_sub(self.base) as usize;
         // Equal bytes are rare and near ones are not: in this order the processor guesses right.
-        (three(before)? == key && at - before <= DISTANCE_MAX).then_some(at - before)
+        (word(before)? == key && at - before <= DISTANCE_MAX).then_some(at - before)
     }
 }
 
-/// How many bytes at `at` equal those `distance` back; at least three do.
+/// How many bytes at `at` equal those `distance` back; at least `MATCH_MIN` do.
 #[inline]
 fn match_len(input: &[u8], at: usize, distance: usize) -> usize {
     let most = MATCH_MAX.min(input.len() - at);
