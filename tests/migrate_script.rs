@@ -1,0 +1,127 @@
+//! `scripts/migrate` between stock servers: nothing is lost of what is written while it works, a dry run changes nothing,
+//! and wherever it is killed the source stays as it was and a second run ends well.
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use support::{Kind, Server, Value, assert_same_data, fill, wait_until};
+
+const BOUND: Duration = Duration::from_secs(60);
+
+fn migrate(source: &Server, target: &Server, more: &[&str]) -> Command {
+    let mut command = Command::new("python3");
+    command
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/migrate"))
+        .args(["--program", env!("CARGO_BIN_EXE_understudy"), "--hold", "0", "--timeout", "60"])
+        .args([
+            "--source",
+            &format!("127.0.0.1:{}", source.port()),
+            "--target",
+            &format!("127.0.0.1:{}", target.port()),
+        ])
+        .args(more)
+        .stdin(Stdio::null());
+    command
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn source() -> Server {
+    let source = Server::start(Kind::Stock, &["--repl-diskless-sync-delay", "0"]);
+    fill(&mut source.client());
+    source
+}
+
+#[test]
+fn a_live_data_set_is_moved_whole() {
+    let (source, target) = (source(), Server::start(Kind::Stock, &[]));
+    let done = AtomicBool::new(false);
+    let output = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let (mut client, mut number) = (source.client(), 0);
+            while !done.load(Ordering::Relaxed) {
+                client.good(&["SET", &format!("live:{number}"), "while it moves"]);
+                number += 1;
+            }
+        });
+        let output = migrate(&source, &target, &[]).output().expect("python3 runs");
+        // A writer who was not repointed: the target must not hear him any more.
+        let moved = target.client().good(&["DBSIZE"]).int();
+        wait_until(BOUND, "the source takes writes again", || source.client().good(&["DBSIZE"]).int() > moved);
+        done.store(true, Ordering::Relaxed);
+        writer.join().expect("the writer ends well");
+        output
+    });
+    assert!(output.status.success() && text(&output).contains("all equal"), "{}", text(&output));
+    assert_eq!(target.info("role"), "master");
+    // What was written before the pause is there, and all else: take the later writes back and compare.
+    let (mut old, mut new) = (source.client(), target.client());
+    let mut number = 0;
+    while old.good(&["EXISTS", &format!("live:{number}")]) == Value::Int(1) {
+        if new.good(&["EXISTS", &format!("live:{number}")]) == Value::Int(0) {
+            old.good(&["DEL", &format!("live:{number}")]);
+        }
+        number += 1;
+    }
+    assert!(new.good(&["EXISTS", "live:0"]) == Value::Int(1), "some came before the pause");
+    assert_same_data(&source, &target);
+}
+
+#[test]
+fn a_dry_run_and_a_full_target_change_nothing() {
+    let (source, target) = (source(), Server::start(Kind::Stock, &[]));
+    let dry = migrate(&source, &target, &["--dry-run"]).output().expect("python3 runs");
+    assert!(dry.status.success() && text(&dry).contains("nothing changed"), "{}", text(&dry));
+    assert_eq!((target.info("role").as_str(), target.client().good(&["DBSIZE"]).int()), ("master", 0));
+    assert_eq!(source.info("connected_slaves"), "0");
+    target.client().good(&["SET", "mine", "1"]);
+    let refused = migrate(&source, &target, &[]).output().expect("python3 runs");
+    assert!(!refused.status.success() && text(&refused).contains("--replace"), "{}", text(&refused));
+    assert_eq!(target.client().good(&["GET", "mine"]).text(), "1");
+}
+
+#[test]
+fn a_part_is_copied_by_database_glob_and_type() {
+    let (source, target) = (source(), Server::start(Kind::Stock, &[]));
+    let mut client = source.client();
+    client.good(&["SELECT", "3"]);
+    for (key, value) in [("part:1", "a"), ("part:2", "b"), ("other", "c")] {
+        client.good(&["SET", key, value]);
+    }
+    client.good(&["LPUSH", "part:list", "x"]);
+    let part = migrate(&source, &target, &["--filter", "db=3", "--filter", "key=part:*", "--filter", "type=string"]);
+    let output = { part }.output().expect("python3 runs");
+    assert!(output.status.success() && text(&output).contains("2 keys compared, all equal"), "{}", text(&output));
+    let mut there = target.client();
+    assert_eq!(there.good(&["DBSIZE"]).int(), 0);
+    there.good(&["SELECT", "3"]);
+    assert_eq!((there.good(&["DBSIZE"]).int(), there.good(&["GET", "part:2"]).text()), (2, "b".into()));
+}
+
+#[test]
+fn killed_anywhere_it_leaves_the_source_as_it_was() {
+    let source = source();
+    let digest = source.client().good(&["DEBUG", "DIGEST"]).text();
+    for delay_ms in [150, 400, 600, 800, 1000, 1300] {
+        let target = Server::start(Kind::Stock, &[]);
+        let mut command = migrate(&source, &target, &["--replace"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("python3 runs");
+        // Where it is by then is up to the machine; any place will do.
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        let _ = child.kill();
+        let _ = child.wait();
+        assert_eq!(source.client().good(&["DEBUG", "DIGEST"]).text(), digest);
+    }
+    // A pause that nobody renews ends by itself.
+    source.client().good(&["SET", "written", "after"]);
+    source.client().good(&["DEL", "written"]);
+    let target = Server::start(Kind::Stock, &[]);
+    let output = migrate(&source, &target, &[]).output().expect("python3 runs");
+    assert!(output.status.success(), "{}", text(&output));
+    assert_same_data(&source, &target);
+}
