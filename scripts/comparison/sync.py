@@ -77,8 +77,10 @@ def fill(connection, seed):
 
 
 def unheard(argv):
-    """Stock lets a string grow for a BITFIELD all of whose steps fail, and tells its replicas nothing."""
-    return argv[0].upper() == b"BITFIELD" and b"FAIL" in [word.upper() for word in argv]
+    """What stock changes without telling its replicas: it lets a string grow for a BITFIELD all of whose steps fail, and a
+    PFADD that meets damage midway keeps what it did until there; so no HyperLogLog is damaged here."""
+    grows = argv[0].upper() == b"BITFIELD" and b"FAIL" in [word.upper() for word in argv]
+    return grows or any(word.startswith(b"HYLL") for word in argv)
 
 
 class Writer:
