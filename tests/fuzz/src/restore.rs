@@ -3,11 +3,12 @@
 use super::Choices;
 use super::bench::{Bench, KEY};
 use understudy::base::crc64::crc64;
+use understudy::keyspace::ExpirePolicy;
 use understudy::persist::rdb::{dump_payload, load_dump_payload};
 use understudy::types::CollectionLimits;
 
 /// The numbers of the types that a payload may hold.
-const TYPES: &[u8] = &[0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21];
+const TYPES: &[u8] = &[0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 24, 25];
 const STREAM_TYPES: &[u8] = &[15, 19, 21];
 
 /// The first byte chooses the type, the second the thresholds of encodings; the rest is the value.
@@ -38,7 +39,8 @@ fn load_and_use(type_id: u8, choices: &mut Choices<'_>) {
         },
     };
     let mut payload = [&[type_id], choices.0].concat();
-    payload.extend_from_slice(&11u16.to_le_bytes());
+    let version: u16 = if type_id > 21 { 12 } else { 11 };
+    payload.extend_from_slice(&version.to_le_bytes());
     let crc = crc64(0, &payload);
     payload.extend_from_slice(&crc.to_le_bytes());
     let Ok(value) = load_dump_payload(&payload, &limits) else { return };
@@ -48,9 +50,12 @@ fn load_and_use(type_id: u8, choices: &mut Choices<'_>) {
     let kind = bench.keys.peek(KEY.as_bytes()).unwrap().value().type_name();
     let (reads, writes) = uses(kind);
     let before = bench.digest();
+    // Fields whose time has come would go when they are looked at.
+    bench.keys.expire_policy = ExpirePolicy::Ignore;
     bench.run(GENERIC);
     bench.run(reads);
     assert_eq!(bench.digest(), before, "reading changes nothing");
+    bench.keys.expire_policy = ExpirePolicy::Delete;
     bench.run(writes);
     if bench.digest().is_some() {
         assert_dumps_the_same(&mut bench, &limits);
@@ -179,8 +184,18 @@ const HASH: (&str, &str) = (
     HRANDFIELD k
     HRANDFIELD k 3 WITHVALUES
     HRANDFIELD k -3
+    HTTL k FIELDS 2 a b
+    HPEXPIRETIME k FIELDS 1 1
+    HGETEX k FIELDS 2 a 1
     HSCAN k 0",
-    "HSET k a 1 b 2
+    "HEXPIRE k 100 LT FIELDS 2 a 1
+    HSETEX k PX 5000 FIELDS 2 d 1 e 22
+    HPERSIST k FIELDS 1 a
+    HPEXPIREAT k 1700000000001 FIELDS 1 d
+    HINCRBY k e 1
+    HGETEX k EX 50 FIELDS 1 b
+    HGETDEL k FIELDS 1 b
+    HSET k a 1 b 2
     HSETNX k c x
     HINCRBY k a 5
     HINCRBYFLOAT k b 0.25
