@@ -72,6 +72,12 @@ fn user(rules: &str) -> Result<User, String> {
     Ok(user)
 }
 
+#[test]
+fn words_within_a_selector_end_at_a_zero_byte() {
+    let words: [&[u8]; 3] = [b"(+get", b">\x00\xfe", b"(+select ~*)"];
+    assert_eq!(merge_selectors(&words).unwrap(), [b"(+get > (+select ~*)"]);
+}
+
 fn described(rules: &str) -> String {
     match user(rules) {
         Ok(user) => String::from_utf8(user.describe()).unwrap().replacen("off sanitize-payload ", "", 1),

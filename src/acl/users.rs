@@ -163,7 +163,8 @@ pub fn merge_selectors<W: AsRef<[u8]>>(words: &[W]) -> Result<Vec<Vec<u8>>, usiz
             }
             (Some(_), Some(selector)) => {
                 selector.push(b' ');
-                selector.extend_from_slice(word);
+                // A C string to stock, which ends at a zero byte.
+                selector.extend(word.iter().take_while(|byte| **byte != 0));
             }
             _ => {
                 merged.push(word.to_vec());

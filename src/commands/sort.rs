@@ -127,12 +127,9 @@ fn score(text: &[u8]) -> Option<f64> {
     if text.is_empty() {
         return Some(0.0);
     }
-    let digits = &text[spaces..];
-    let value = numbers::parse_f64(digits)?;
-    // Too small to be told from 0 in full is out of range, too.
-    let mantissa = digits.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap_or(digits);
-    let spells_zero = !mantissa.iter().any(|byte| matches!(byte, b'1'..=b'9'));
-    (value.abs() >= f64::MIN_POSITIVE || (value == 0.0 && spells_zero)).then_some(value)
+    let value = numbers::parse_f64(&text[spaces..])?;
+    // What is too small to be told from 0 in full is out of range, too.
+    (value == 0.0 || value.abs() >= f64::MIN_POSITIVE).then_some(value)
 }
 
 /// An element with what it is compared by.

@@ -56,6 +56,7 @@ const STOCK: &[(&str, &str)] = &[
     ("sort big desc", "*3 $16 9007199254740994 $16 9007199254740993 $16 9007199254740992"),
     ("sort huge", "-ERR One or more scores can't be converted into double"),
     ("sort tiny", "-ERR One or more scores can't be converted into double"),
+    ("sort zeros", "*2 $8 0x0p3333 $1 1"),
     ("sort nan", "-ERR One or more scores can't be converted into double"),
     ("sort l by w_*", "*4 $2 10 $1 3 $1 2 $1 1"),
     ("sort l by w_* desc", "*4 $1 1 $1 2 $1 3 $2 10"),
@@ -84,6 +85,7 @@ fn fill(keys: &mut Keyspace) {
         ("big", "9007199254740993 9007199254740992 9007199254740994"),
         ("huge", "1e400"),
         ("tiny", "1e-400"),
+        ("zeros", "1 0x0p3333"),
         ("nan", "nan"),
     ] {
         let (list, limits) = keys.list_or_new(key.as_bytes()).unwrap();
