@@ -5,7 +5,7 @@ use understudy::commands::ctx::Limits;
 use understudy::commands::digest::value_digest;
 use understudy::commands::effects::Effects;
 use understudy::commands::{Ctx, Session, all_rows};
-use understudy::keyspace::Keyspace;
+use understudy::keyspace::{ExpirePolicy, Keyspace};
 use understudy::resp::reply::Reply;
 use understudy::resp::request::OwnedArgv;
 use understudy::types::{Value, ValueRef};
@@ -26,6 +26,8 @@ impl Bench {
     pub fn new(value: Value) -> Bench {
         let mut keys = Keyspace::new(1, Rng::new(7));
         keys.set_time(1_700_000_000_000);
+        // Fields whose time has come would go as soon as they are looked at.
+        keys.expire_policy = ExpirePolicy::Ignore;
         keys.insert(KEY.as_bytes(), value, None);
         let limits = Limits {
             skip_checksums: false,

@@ -50,8 +50,6 @@ fn load_and_use(type_id: u8, choices: &mut Choices<'_>) {
     let kind = bench.keys.peek(KEY.as_bytes()).unwrap().value().type_name();
     let (reads, writes) = uses(kind);
     let before = bench.digest();
-    // Fields whose time has come would go when they are looked at.
-    bench.keys.expire_policy = ExpirePolicy::Ignore;
     bench.run(GENERIC);
     bench.run(reads);
     assert_eq!(bench.digest(), before, "reading changes nothing");
