@@ -182,6 +182,8 @@ impl ObjectReader {
         if moment.is_some_and(|moment| moment < 0) {
             return Err(ErrorKind::Corrupt("a field expires before 1970"));
         }
+        // In the other layouts 0 means that a field has no time; whoever expires at 0 is as due a moment later.
+        let moment = moment.map(|moment| moment.max(1));
         let (field, value) = (self.half.take().unwrap_or_default(), self.value.take().unwrap_or_default());
         let Build::Fading(fading) = &mut self.build else { return Ok(true) };
         if fading.set(&field, &value, FieldTime::Set(moment), limits) { Ok(true) } else { Err(DUPLICATE) }
