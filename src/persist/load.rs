@@ -132,6 +132,7 @@ pub struct StagingSink {
     selected: usize,
     /// Keys for which room may still be made on the snapshot's word.
     believed: u64,
+    announced: u64,
 }
 
 impl StagingSink {
@@ -145,12 +146,18 @@ impl StagingSink {
             next: 0,
             selected: 0,
             believed,
+            announced: 0,
         }
     }
 
     /// Keys taken so far.
     pub fn keys(&self) -> u64 {
         self.staged.keys
+    }
+
+    /// Keys that the databases which have begun are said to hold.
+    pub fn keys_announced(&self) -> u64 {
+        self.announced
     }
 
     /// What the snapshot said about itself so far.
@@ -227,6 +234,7 @@ impl Sink for StagingSink {
     }
 
     fn resize(&mut self, keys: u64, _expires: u64) -> Result<(), RdbError> {
+        self.announced = self.announced.saturating_add(keys);
         let keys = keys.min(self.believed);
         self.believed -= keys;
         self.staged.dbs[self.selected].reserve(keys as usize);

@@ -4,6 +4,7 @@
 //! Deliberately absent: forks and who waits for them. This runs in the child as well as in the server itself.
 
 use crate::config::COMPATIBLE_VERSION;
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,11 @@ use super::rdb::{KeyMeta, SaveOptions, Saver, Target};
 
 /// After so many bytes a file is forced to disk, so that the end does not wait for all of it.
 const SYNC_STEP: usize = 4 << 20;
+/// After so many keys or so many bytes the writer looks whether it is time to tell how far it is.
+const LOOK_KEYS: u64 = 256;
+const LOOK_BYTES: u64 = 1 << 20;
+/// It tells that so often, in microseconds.
+const TELL_US: u64 = 100_000;
 
 /// How to write a snapshot, and what stands in it beside the keys.
 #[derive(Clone, Debug)]
@@ -116,9 +122,23 @@ pub fn standard_aux(
     aux
 }
 
+/// Who is told from time to time how much is written.
+pub type Listener<'a> = &'a mut dyn FnMut(SnapshotSummary);
+
 /// Writes all keys, expired ones too: whoever reads them decides.
 pub fn write_snapshot(keys: &Keyspace, out: impl Write, options: &SnapshotOptions) -> io::Result<SnapshotSummary> {
-    let mut out = Counted { out, bytes: 0 };
+    write_and_tell(keys, out, options, None)
+}
+
+/// The same, and `listener` is told how far it is, several times a second.
+pub fn write_and_tell(
+    keys: &Keyspace,
+    out: impl Write,
+    options: &SnapshotOptions,
+    listener: Option<Listener<'_>>,
+) -> io::Result<SnapshotSummary> {
+    let bytes = Cell::new(0);
+    let mut out = Counted { out, bytes: &bytes };
     let target = options.target.unwrap_or_else(|| lowest_target(keys));
     let mut saver =
         Saver::new(&mut out, SaveOptions { compress: options.compress, checksum: options.checksum, target });
@@ -127,7 +147,7 @@ pub fn write_snapshot(keys: &Keyspace, out: impl Write, options: &SnapshotOption
     for code in &options.functions {
         saver.function(code)?;
     }
-    let mut pace = Pace { delay_us: options.key_delay_us, keys: 0 };
+    let mut pace = Pace::new(options.key_delay_us, &bytes, listener);
     let accesses = if target.knows_accesses() { options.accesses } else { Accesses::Nothing };
     let dbs = if options.without_keys { &[] } else { keys.dbs() };
     for (id, db) in dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()) {
@@ -138,7 +158,7 @@ pub fn write_snapshot(keys: &Keyspace, out: impl Write, options: &SnapshotOption
         }
     }
     saver.end()?;
-    Ok(SnapshotSummary { keys: pace.keys, bytes: out.bytes })
+    Ok(SnapshotSummary { keys: pace.keys, bytes: bytes.get() })
 }
 
 /// Writes a snapshot to `name` in `dir`: it is there whole, on disk and in the place of the old one, or not at all.
@@ -151,7 +171,7 @@ pub fn save_to_file(
 ) -> io::Result<SnapshotSummary> {
     let temp = temp_file(dir, &std::process::id().to_string());
     let mut file = disk.create(&temp)?;
-    save_into(disk, keys, (&mut file, &temp), &dir.join(name), options)
+    save_into(disk, keys, (&mut file, &temp), &dir.join(name), options, None)
 }
 
 /// Writes a snapshot into a file that was made for it, and gives it its name once it is whole.
@@ -161,8 +181,9 @@ pub fn save_into(
     (file, temp): (&mut DiskFile, &Path),
     place: &Path,
     options: &SnapshotOptions,
+    listener: Option<Listener<'_>>,
 ) -> io::Result<SnapshotSummary> {
-    let result = write_file(disk, keys, file, options).and_then(|summary| {
+    let result = write_file(disk, keys, file, options, listener).and_then(|summary| {
         disk.rename(temp, place)?;
         disk.sync_directory(place.parent().unwrap_or(Path::new(".")))?;
         Ok(summary)
@@ -184,25 +205,61 @@ fn write_file(
     keys: &Keyspace,
     file: &mut DiskFile,
     options: &SnapshotOptions,
+    listener: Option<Listener<'_>>,
 ) -> io::Result<SnapshotSummary> {
     let sync_step = options.incremental_fsync.then_some(SYNC_STEP);
-    let summary = write_snapshot(keys, DiskWriter { disk, file, sync_step, unsynced: 0 }, options)?;
+    let summary = write_and_tell(keys, DiskWriter { disk, file, sync_step, unsynced: 0 }, options, listener)?;
     disk.sync(file)?;
     Ok(summary)
 }
 
-/// Counts keys and sleeps between them, to make a save as slow as a test wants it.
-struct Pace {
+/// Counts keys, tells how many there were, and sleeps between them, to make a save as slow as a test wants it.
+struct Pace<'a, 'b> {
     delay_us: i32,
     keys: u64,
+    bytes: &'b Cell<u64>,
+    listener: Option<Listener<'a>>,
+    /// The clock is looked at again after so many keys or so many bytes.
+    next_look: SnapshotSummary,
+    /// When it was told last, in microseconds.
+    told_us: u64,
 }
 
-impl Pace {
+impl<'a, 'b> Pace<'a, 'b> {
+    fn new(delay_us: i32, bytes: &'b Cell<u64>, listener: Option<Listener<'a>>) -> Self {
+        let never = if listener.is_some() { 0 } else { u64::MAX };
+        let told_us = Clock::System.monotonic_us();
+        Pace { delay_us, keys: 0, bytes, listener, next_look: SnapshotSummary { keys: never, bytes: never }, told_us }
+    }
+
+    #[inline]
     fn key_done(&mut self) {
         self.keys += 1;
-        if self.delay_us == 0 {
-            return;
+        if self.keys >= self.next_look.keys || self.bytes.get() >= self.next_look.bytes {
+            self.look();
         }
+        if self.delay_us != 0 {
+            self.sleep();
+        }
+    }
+
+    /// Tells how far it is if that was not told of late.
+    #[cold]
+    fn look(&mut self) {
+        let done = SnapshotSummary { keys: self.keys, bytes: self.bytes.get() };
+        let keys = if self.delay_us == 0 { LOOK_KEYS } else { 1 };
+        self.next_look = SnapshotSummary { keys: done.keys + keys, bytes: done.bytes + LOOK_BYTES };
+        let now_us = Clock::System.monotonic_us();
+        if now_us >= self.told_us + TELL_US
+            && let Some(listener) = &mut self.listener
+        {
+            self.told_us = now_us;
+            listener(done);
+        }
+    }
+
+    #[cold]
+    fn sleep(&self) {
         let magnitude = u64::from(self.delay_us.unsigned_abs());
         if self.delay_us > 0 {
             Clock::System.sleep_us(magnitude);
@@ -213,15 +270,15 @@ impl Pace {
 }
 
 /// Counts what goes through.
-struct Counted<W> {
+struct Counted<'a, W> {
     out: W,
-    bytes: u64,
+    bytes: &'a Cell<u64>,
 }
 
-impl<W: Write> Write for Counted<W> {
+impl<W: Write> Write for Counted<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
-        self.bytes += written as u64;
+        self.bytes.set(self.bytes.get() + written as u64);
         Ok(written)
     }
 

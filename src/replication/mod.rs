@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod log;
 pub mod master;
+pub mod progress;
 pub mod replica;
 pub mod sums;
 pub mod times;

@@ -43,6 +43,7 @@ impl Server {
             crash::watch(&self.config);
         }
         self.stats.sample(self.clock.monotonic_us());
+        self.note_progress();
         if self.cron_loops % hz == 1 || hz == 1 {
             self.each_second();
         }

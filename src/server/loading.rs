@@ -5,6 +5,7 @@ use crate::base::clock::Clock;
 use crate::base::disk::{Disk, DiskFile};
 use crate::persist::load::{SnapshotInfo, Staged, StagingOptions, StagingSink};
 use crate::persist::rdb::{ErrorKind, Loader, RdbError};
+use crate::replication::progress::Done;
 use crate::scripting::Functions;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -113,6 +114,12 @@ impl LoadJob {
     /// Keys loaded so far.
     pub fn keys(&self) -> u64 {
         self.sink.keys()
+    }
+
+    /// What is loaded and of how much; 0: that is not known.
+    pub fn progress(&self) -> (Done, Done) {
+        let total = Done { bytes: self.total, keys: self.sink.keys_announced() };
+        (Done { bytes: self.loaded, keys: self.keys() }, total)
     }
 
     /// The memory that the writer of the snapshot used, as it says.

@@ -4,7 +4,7 @@
 //! (connections), `ahead` (what a pipeline will need), `dispatch` (commands), `acl` (who may run them), `scripting` (programs of them), `blocked`,
 //! `blocked_keys` and `pause` (commands that wait), `pubsub` (messages), `monitor`, `tracking` and `notice` (who looks
 //! on), `slowlog`, `latency` and `histogram` (what takes long), `evict` and `client_memory` (limits of memory), `snapshot`
-//! (the child that saves) and `child` (where children come from), `loading`, `repl_master` and `repl_replica` (the two
+//! (the child that saves) and `child` (where children come from), `loading`, `progress` (how far all that is), `repl_master` and `repl_replica` (the two
 //! ends of replication; `repl_feed` writes the stream, `repl_check`, `repl_errors`, `repl_memory` and `repl_safety` guard
 //! them), `failover` (a planned change of master), `cron` (time), `host` and `oom` (what the system is told of us),
 //! `crash` (what is left of us), `admin/` (commands about the house).
@@ -34,6 +34,7 @@ pub mod networking;
 pub mod notice;
 pub mod oom;
 pub mod pause;
+mod progress;
 pub mod pubsub;
 pub mod repl_check;
 pub mod repl_errors;
@@ -199,6 +200,8 @@ pub struct Server {
     has_aftermath: bool,
     /// The snapshot child and what became of its predecessors.
     pub snapshot: Snapshot,
+    /// How far snapshots on their way are.
+    progress: progress::ProgressMarks,
     /// Clients that wait.
     pub blocked: blocked::Blocked,
     /// Commands that stand still for a while.
@@ -295,6 +298,7 @@ impl Server {
             own_messages: Vec::new(),
             has_aftermath: false,
             snapshot: Snapshot::new(clock.unix_ms() / 1000),
+            progress: progress::ProgressMarks::default(),
             blocked: blocked::Blocked::default(),
             pauses: pause::Pauses::default(),
             failover: failover::Failover::default(),

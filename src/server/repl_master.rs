@@ -579,7 +579,7 @@ impl Server {
             pipe.chunk.clear();
             match pipe.transport.read(&mut pipe.chunk, usize::MAX) {
                 Ok(0) => return self.snapshot_pipe_ended(),
-                Ok(_) => {}
+                Ok(count) => pipe.passed += count as u64,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return self.event_loop.would_block(pipe.file, Interest::Readable);
                 }

@@ -17,6 +17,7 @@ use crate::persist::load::SnapshotInfo;
 use crate::persist::rdb::Verifier;
 use crate::reactor::{FileId, Interest, Transport};
 use crate::replication::backoff::Backoff;
+use crate::replication::progress::Done;
 use crate::replication::replica::{Framing, Introduction, LinkStage, Step, parse_framing};
 use crate::resp::reply::encode_command;
 use crate::resp::request::Argv;
@@ -138,14 +139,16 @@ impl MasterLink {
         self.load_beside().is_some_and(|job| !job.is_beside_data)
     }
 
-    /// Bytes of the snapshot that have come, and how many there are if the master told.
-    pub fn transfer_progress(&self) -> Option<(u64, Option<u64>)> {
+    /// What has come of the snapshot, and of how much; 0: the master has not told.
+    pub fn transfer_progress(&self) -> Option<(Done, Done)> {
         let transfer = self.transfer.as_ref()?;
-        let total = match transfer.framing {
-            Some(Framing::Length(total)) => Some(total),
-            _ => None,
+        let bytes = if let Some(Framing::Length(total)) = transfer.framing { total } else { 0 };
+        let (keys, announced) = match &transfer.destination {
+            Destination::Undecided => (0, 0),
+            Destination::Disk { verifier, .. } => (verifier.keys(), verifier.keys_announced()),
+            Destination::Memory(job) => (job.keys(), job.progress().1.keys),
         };
-        Some((transfer.received, total))
+        Some((Done { bytes: transfer.received, keys }, Done { bytes, keys: announced }))
     }
 }
 

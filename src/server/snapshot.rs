@@ -1,6 +1,7 @@
 //! Snapshots: in the foreground, by a forked child to a file, or by one to a pipe for replicas (= rdbSave* of rdb.c).
 
 use super::child::Children;
+use super::progress::ChildReport;
 use super::repl_targets::Wish;
 use super::rewrite_aof::Rewrites;
 use super::{Procedure, Server, logging};
@@ -9,7 +10,10 @@ use crate::base::disk::DiskFile;
 use crate::base::process::{self, Exit, Fork, Pid};
 use crate::base::{memory, net};
 use crate::persist::losses::lowest_target;
-use crate::persist::snapshot::{SnapshotOptions, save_into, save_to_file, standard_aux, temp_file, write_snapshot};
+use crate::persist::snapshot::{
+    Listener, SnapshotOptions, SnapshotSummary, save_into, save_to_file, standard_aux, temp_file, write_and_tell,
+    write_snapshot,
+};
 use crate::reactor::{FileId, Interest, Transport};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
@@ -18,6 +22,8 @@ use std::path::PathBuf;
 
 /// A chunk of a diskless snapshot on its way from the child to the replicas.
 const PIPE_CHUNK: usize = 1 << 20;
+/// So much is read at once of what a child tells of itself.
+const INFO_CHUNK: usize = 4096;
 /// After a failed save the next one by a save point waits so long.
 const RETRY_MS: i64 = 5000;
 /// The exit code of a child that was told to stop.
@@ -75,6 +81,10 @@ pub struct SnapshotChild {
     pub offset: u64,
     /// `keys.dirty` at that time.
     pub dirty: u64,
+    /// How many keys it is to write.
+    pub keys_total: u64,
+    /// What it has told of itself last.
+    pub report: ChildReport,
     /// The file that it writes, open to read: what becomes of the file's name is of no account to who reads it.
     pub file: Option<TempFile>,
     info: (Transport, FileId),
@@ -90,6 +100,8 @@ pub struct SnapshotPipe {
     pub file: FileId,
     /// What was read and not every replica has got yet.
     pub chunk: Vec<u8>,
+    /// Bytes that were read so far.
+    pub passed: u64,
 }
 
 /// The child that runs, and what became of its predecessors.
@@ -315,7 +327,8 @@ impl Server {
         if let Some(mut transport) = data {
             let file = self.event_loop.add_file(&mut transport)?;
             self.event_loop.create_file_event(file, Interest::Readable, Procedure::ReadSnapshotPipe);
-            self.snapshot.pipe = Some(SnapshotPipe { transport, file, chunk: Vec::with_capacity(PIPE_CHUNK) });
+            self.snapshot.pipe =
+                Some(SnapshotPipe { transport, file, chunk: Vec::with_capacity(PIPE_CHUNK), passed: 0 });
         }
         match target {
             SnapshotTarget::AofBase => self.snapshot.rewrites.scheduled = false,
@@ -328,6 +341,8 @@ impl Server {
             started_ms: self.keys.now,
             offset: self.repl.log.end(),
             dirty: self.keys.dirty,
+            keys_total: if wish.parts.keys { self.keys.total_keys() as u64 } else { 0 },
+            report: ChildReport::default(),
             file,
             info: (info, info_file),
             told: Vec::new(),
@@ -349,41 +364,53 @@ impl Server {
         self.settle_in_as_child();
         // Listeners that live on in the child would keep the port taken if the parent dies.
         self.listeners.clear();
+        let mut info = std::fs::File::from(info);
+        // A parent that is gone does not want to know.
+        let mut tell = |done| drop(info.write_all(&ChildReport::encode(done, 0)));
         let outcome = match (file, data) {
-            (_, Some(end)) => self.snapshot_to_pipe(end, marker, options),
+            (_, Some(end)) => self.snapshot_to_pipe(end, marker, options, &mut tell),
             (Some(mut temp), None) => {
-                save_into(&mut self.disk, &self.keys, (&mut temp.file, &temp.path), &place, options).map(drop)
+                save_into(&mut self.disk, &self.keys, (&mut temp.file, &temp.path), &place, options, Some(&mut tell))
             }
             (None, None) => Err(io::ErrorKind::NotFound.into()),
         };
         let copied = process::private_dirty_bytes();
         match &outcome {
-            Ok(()) if target.is_rdb_file() => log::info!("DB saved on disk"),
-            Ok(()) => {}
+            Ok(_) if target.is_rdb_file() => log::info!("DB saved on disk"),
+            Ok(_) => {}
             Err(error) => log::error!("Error saving DB: {error}"),
         }
         log::info!("Fork CoW for RDB: current {0} MB, peak {0} MB", copied >> 20);
-        let mut info = std::fs::File::from(info);
-        // A parent that is gone does not want to know.
-        let _ = info.write_all(&copied.to_le_bytes());
+        let done = outcome.as_ref().copied().unwrap_or(SnapshotSummary { keys: 0, bytes: 0 });
+        let _ = info.write_all(&ChildReport::encode(done, copied));
         i32::from(outcome.is_err())
     }
 
-    fn snapshot_to_pipe(&self, end: OwnedFd, marker: &[u8; 40], options: &SnapshotOptions) -> io::Result<()> {
+    fn snapshot_to_pipe(
+        &self,
+        end: OwnedFd,
+        marker: &[u8; 40],
+        options: &SnapshotOptions,
+        listener: Listener<'_>,
+    ) -> io::Result<SnapshotSummary> {
         let mut out = std::fs::File::from(end);
         out.write_all(&[b"$EOF:".as_slice(), marker, b"\r\n"].concat())?;
-        write_snapshot(&self.keys, &mut out, options)?;
-        out.write_all(marker)
+        let summary = write_and_tell(&self.keys, &mut out, options, Some(listener))?;
+        out.write_all(marker)?;
+        Ok(summary)
     }
 
     /// The child has told something, or has ended.
     pub(super) fn read_child_info(&mut self) {
         let Some(child) = &mut self.snapshot.child else { return };
         let (transport, file) = &mut child.info;
-        child.told.reserve(64);
-        match transport.read(&mut child.told, 64) {
+        child.told.reserve(INFO_CHUNK);
+        match transport.read(&mut child.told, INFO_CHUNK) {
             Ok(0) => {}
-            Ok(_) => return,
+            Ok(_) => {
+                child.report = ChildReport::take(&mut child.told).unwrap_or(child.report);
+                return;
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return self.event_loop.would_block(*file, Interest::Readable);
             }
@@ -424,11 +451,13 @@ impl Server {
     fn child_ended(&mut self, exit: Exit) {
         let Some(mut child) = self.snapshot.child.take() else { return };
         // Its last words, if they were not read yet.
-        child.told.reserve(64);
-        let _ = child.info.0.read(&mut child.told, 64);
+        child.told.reserve(INFO_CHUNK);
+        while child.info.0.read(&mut child.told, INFO_CHUNK).is_ok_and(|count| count > 0) {
+            child.told.reserve(INFO_CHUNK);
+        }
+        child.report = ChildReport::take(&mut child.told).unwrap_or(child.report);
         self.event_loop.remove_file(child.info.1, &mut child.info.0);
         let seconds = (self.clock.unix_ms() - child.started_ms) / 1000;
-        let copied = child.told.as_slice().try_into().map(u64::from_le_bytes).ok();
         let ok = exit == Exit::Code(0);
         let (last_seconds, last_cow_bytes) = match child.target {
             SnapshotTarget::AofBase => {
@@ -437,7 +466,9 @@ impl Server {
             _ => (&mut self.snapshot.last_child_seconds, &mut self.snapshot.last_cow_bytes),
         };
         *last_seconds = seconds;
-        *last_cow_bytes = copied.unwrap_or(*last_cow_bytes);
+        if child.report.copied > 0 {
+            *last_cow_bytes = child.report.copied;
+        }
         if child.target == SnapshotTarget::AofBase {
             self.rewrite_ended(&child, exit);
         } else if child.target == SnapshotTarget::Pipe {

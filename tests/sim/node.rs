@@ -257,7 +257,7 @@ impl Child {
             children.note_exit(self.child.pid, if well { Exit::Code(0) } else { bad });
             node.is_due = true;
         }
-        self.child.info.deliver(4096u64.to_le_bytes().to_vec());
+        self.child.info.deliver([0u64, 0, 4096].map(u64::to_le_bytes).concat());
         false
     }
 }

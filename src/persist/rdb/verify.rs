@@ -47,6 +47,11 @@ impl Verifier {
         self.loader.keys_loaded()
     }
 
+    /// Keys that the databases which have begun are said to hold.
+    pub fn keys_announced(&self) -> u64 {
+        self.looker.announced
+    }
+
     /// The sources of function libraries seen so far. Whether they can be run is for others to say.
     pub fn functions(&self) -> &[Vec<u8>] {
         &self.looker.functions
@@ -62,10 +67,16 @@ impl Verifier {
 #[derive(Default)]
 struct Looker {
     functions: Vec<Vec<u8>>,
+    announced: u64,
 }
 
 impl Sink for Looker {
     fn select_db(&mut self, _id: u64) -> Result<(), RdbError> {
+        Ok(())
+    }
+
+    fn resize(&mut self, keys: u64, _expires: u64) -> Result<(), RdbError> {
+        self.announced = self.announced.saturating_add(keys);
         Ok(())
     }
 

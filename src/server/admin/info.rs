@@ -9,6 +9,7 @@ pub mod replication;
 use crate::commands::CommandError;
 use crate::commands::command::{Row, category, flag};
 use crate::resp::request::Argv;
+use crate::server::progress::State;
 use crate::server::table::HouseFn;
 use crate::server::{ClientId, Server};
 use std::fmt::Write;
@@ -145,17 +146,30 @@ fn listeners(server: &Server, out: &mut String) {
 
 /// The progress of a load.
 fn loading(server: &Server, out: &mut String) {
-    let Some(job) = server.loading.as_deref().or_else(|| server.repl.link.load_beside()) else { return };
+    let (Some(job), Some(state)) = (server.load_job(), server.load_state()) else { return };
     let elapsed = (server.clock.unix_ms() - job.started_ms) as f64 / 1000.0;
     let percent = if job.total > 0 { job.loaded as f64 / job.total as f64 * 100.0 } else { 0.0 };
     let left = job.total.saturating_sub(job.loaded) as f64;
-    let eta = if job.loaded > 0 { (elapsed * left / job.loaded as f64) as i64 } else { 1 };
+    let eta = match (job.total, job.loaded) {
+        (0, _) => state.seconds_left(),
+        (_, 0) => 1,
+        _ => (elapsed * left / job.loaded as f64) as i64,
+    };
     out.line("loading_start_time", job.started_ms / 1000);
     out.line("loading_total_bytes", job.total);
     out.line("loading_rdb_used_mem", job.used_memory_at_save());
     out.line("loading_loaded_bytes", job.loaded);
     out.line("loading_loaded_perc", format!("{percent:.2}"));
     out.line("loading_eta_seconds", eta);
+    progress(out, "loading", "loaded", state);
+}
+
+/// How far something is in keys, and how fast it goes.
+fn progress(out: &mut String, what: &str, done: &str, state: State) {
+    out.line(&format!("{what}_{done}_keys"), state.done.keys);
+    out.line(&format!("{what}_total_keys"), state.total.keys);
+    out.line(&format!("{what}_bytes_per_sec"), state.rate.bytes as u64);
+    out.line(&format!("{what}_keys_per_sec"), state.rate.keys as u64);
 }
 
 fn command_stats(server: &Server, out: &mut String) {

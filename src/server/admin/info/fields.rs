@@ -19,8 +19,10 @@ fn zero(_: &Server) -> String {
     "0".into()
 }
 
-fn nothing(_: &Server) -> String {
-    "0.00".into()
+/// How much of the keys a child has written.
+fn fork_percent(server: &Server) -> String {
+    let state = server.child_state().unwrap_or_default();
+    format!("{:.2}", state.done.keys as f64 * 100.0 / state.total.keys.max(1) as f64)
 }
 
 fn uptime_s(server: &Server) -> i64 {
@@ -89,9 +91,9 @@ pub const PERSISTENCE: &[Field] = &[
     ("current_cow_peak", zero),
     ("current_cow_size", zero),
     ("current_cow_size_age", zero),
-    ("current_fork_perc", nothing),
-    ("current_save_keys_processed", zero),
-    ("current_save_keys_total", zero),
+    ("current_fork_perc", fork_percent),
+    ("current_save_keys_processed", |server| show(server.child_state().unwrap_or_default().done.keys)),
+    ("current_save_keys_total", |server| show(server.child_state().unwrap_or_default().total.keys)),
     ("rdb_changes_since_last_save", |server| show(server.unsaved_changes())),
     ("rdb_bgsave_in_progress", |server| show(u8::from(server.snapshot.child_of(false).is_some()))),
     ("rdb_last_save_time", |server| show(server.snapshot.last_save_s)),

@@ -4,6 +4,7 @@ use super::Line;
 use crate::replication::master::{Replica, ReplicaStage};
 use crate::replication::replica::LinkStage;
 use crate::server::loading::LoadReason;
+use crate::server::progress::State;
 use crate::server::{Client, Server};
 
 /// Writes the section.
@@ -30,6 +31,7 @@ pub fn write(server: &Server, out: &mut String) {
         let value = format!("ip={ip},port={port},state={state},offset={offset},lag={lag},lag_ms={lag_ms}");
         out.line(&format!("slave{number}"), value);
     }
+    syncing_replicas(server, out);
     out.line("master_failover_state", server.failover.name());
     out.line("master_replid", &repl.replid);
     out.line("master_replid2", &repl.replid2);
@@ -44,6 +46,30 @@ pub fn write(server: &Server, out: &mut String) {
     out.line("repl_refused_syncs", repl.translation.refused_syncs);
     out.line("repl_degraded_syncs", repl.translation.degraded_syncs);
     out.line("repl_degraded_items", repl.translation.degraded_items);
+}
+
+/// How far the replicas are that are not online yet. The name does not begin with `slave` and a digit, by which a
+/// Sentinel tells the lines above.
+fn syncing_replicas(server: &Server, out: &mut String) {
+    let open = server.clients.iter().filter(|(_, client)| !client.closing);
+    let replicas = open.filter_map(|(id, client)| Some((id, client.replica.as_deref()?)));
+    for (number, (id, replica)) in replicas.enumerate() {
+        let Some((stage, state)) = server.sync_state(id, replica) else { continue };
+        let mut value = format!("state={stage}");
+        if let Some(State { done, total, rate }) = state {
+            value += &format!(
+                ",bytes={},total_bytes={},keys={},total_keys={},bytes_per_sec={},keys_per_sec={},eta_seconds={}",
+                done.bytes,
+                total.bytes,
+                done.keys,
+                total.keys,
+                rate.bytes as u64,
+                rate.keys as u64,
+                rate.seconds_left(done, total)
+            );
+        }
+        out.line(&format!("syncing_slave{number}"), value);
+    }
 }
 
 /// The lines that only a replica has.
@@ -62,14 +88,19 @@ fn as_replica(server: &Server, out: &mut String) {
     out.line("slave_read_repl_offset", repl.log.end());
     out.line("slave_repl_offset", repl.log.end());
     if syncing {
-        let (received, total) = repl.link.transfer_progress().unwrap_or((0, None));
-        let total = total.unwrap_or(0);
+        let transfer = server.transfer_state();
+        let state = transfer.unwrap_or_default();
+        let (received, total) = (state.done.bytes, state.total.bytes);
         let percent = if total > 0 { received as f64 / total as f64 * 100.0 } else { 0.0 };
         out.line("master_sync_total_bytes", total);
         out.line("master_sync_read_bytes", received);
         out.line("master_sync_left_bytes", total as i64 - received as i64);
         out.line("master_sync_perc", format!("{percent:.2}"));
         out.line("master_sync_last_io_seconds_ago", now_s - repl.link.last_io_s);
+        if transfer.is_some() {
+            super::progress(out, "master_sync", "read", state);
+            out.line("master_sync_eta_seconds", state.seconds_left());
+        }
     }
     if !repl.is_link_up() {
         let down_s = repl.link.down_since_s;
