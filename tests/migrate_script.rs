@@ -125,3 +125,66 @@ fn killed_anywhere_it_leaves_the_source_as_it_was() {
     assert!(output.status.success(), "{}", text(&output));
     assert_same_data(&source, &target);
 }
+
+#[test]
+fn fields_that_expire_are_moved_and_their_moments_compared() {
+    let source = Server::start(Kind::Peer("redis-server-8.2"), &[]);
+    let target = Server::start(Kind::Peer("valkey-server-9.1"), &[]);
+    let mut client = source.client();
+    client.good(&["HSET", "h", "a", "1", "b", "2", "c", "3"]);
+    client.good(&["HPEXPIREAT", "h", "4102444800123", "FIELDS", "2", "a", "b"]);
+    let output = migrate(&source, &target, &[]).output().expect("python3 runs");
+    assert!(output.status.success() && text(&output).contains("1 keys compared, all equal"), "{}", text(&output));
+    let moments = ["HPEXPIRETIME", "h", "FIELDS", "3", "a", "b", "c"];
+    assert_eq!(target.cmd(&moments), source.cmd(&moments));
+    // What the comparison is for: a field that would live longer, or for ever, is no equal.
+    for change in
+        [&["HPEXPIREAT", "h", "4102444800124", "FIELDS", "1", "a"][..], &["HPERSIST", "h", "FIELDS", "1", "b"]]
+    {
+        target.client().good(&["HPEXPIREAT", "h", "4102444800123", "FIELDS", "2", "a", "b"]);
+        assert_eq!(compared(&source, &target), "[]");
+        target.client().good(change);
+        assert_eq!(compared(&source, &target), "[(0, b'h', 'fields expire at other times')]", "{change:?}");
+    }
+    // A server that knows no such fields is compared by the values alone.
+    let old = Server::start(Kind::Stock, &[]);
+    old.client().good(&["HSET", "h", "a", "1", "b", "2", "c", "3"]);
+    assert_eq!(compared(&source, &old), "[]");
+    // A field that is about to go may be gone on one side.
+    client.good(&["HSET", "h", "soon", "1"]);
+    client.good(&["HPEXPIRE", "h", "4000", "FIELDS", "1", "soon"]);
+    target.client().good(&["HPEXPIREAT", "h", "4102444800123", "FIELDS", "2", "a", "b"]);
+    assert_eq!(compared(&source, &target), "[]");
+}
+
+/// What the script's own comparison finds.
+fn compared(source: &Server, target: &Server) -> String {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let program = format!(
+        "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {scripts:?})\n\
+         from migration import nodes, verify\n\
+         ends = [nodes.Node('end', '127.0.0.1:%d' % port) for port in ({}, {})]\n\
+         print(verify.compare(ends[0], ends[1], lambda text: None)[0])",
+        source.port(),
+        target.port()
+    );
+    let output = Command::new("python3").args(["-c", &program]).output().expect("python3 runs");
+    assert!(output.status.success(), "{}", text(&output));
+    text(&output).trim().to_string()
+}
+
+#[test]
+fn it_tells_keys_bytes_rate_and_the_time_left() {
+    // Each key takes the source a while, so that both syncs can be watched.
+    let slow = ["--rdb-key-save-delay", "1500", "--rdbcompression", "no"];
+    let (source, target) = (Server::start(Kind::Stock, &slow), Server::start(Kind::Stock, &[]));
+    source.client().good(&["DEBUG", "POPULATE", "2000", "key", "500"]);
+    let output = migrate(&source, &target, &[]).output().expect("python3 runs");
+    let told = text(&output);
+    assert!(output.status.success(), "{told}");
+    let watched = |line: &&str| {
+        let units = ["bridge 127.0.0.1:", " of 2000 keys, ", " MB, ", " MB/s, ", " keys/s, ", " s left"];
+        units.iter().all(|unit| line.contains(unit))
+    };
+    assert!(told.lines().any(|line| watched(&line)), "{told}");
+}

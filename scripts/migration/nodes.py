@@ -65,6 +65,9 @@ class Node:
         table, latest = (VALKEY_READS, VALKEY_LATEST_READS) if self.family() == "Valkey" else (REDIS_READS, REDIS_LATEST_READS)
         return next((version for before, version in table if self.version() < before), latest)
 
+    def knows(self, command):
+        return resp.items(self.ask("COMMAND", "INFO", command)) not in ([], [None], [("*", None)], [("_", None)])
+
     def keys(self):
         return sum(self.databases().values())
 

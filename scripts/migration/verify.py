@@ -9,6 +9,7 @@ BATCH = 500
 WORKERS = 4
 # PTTL of both sides is not read in the same moment.
 EXPIRY_SLACK_MS = 5000
+FIELDS_AT_ONCE = 1000
 NAMED = 10
 READS = {
     b"string": lambda key: ["GET", key],
@@ -35,8 +36,8 @@ def canonical(kind, reply):
     return reply
 
 
-def described(connection, keys):
-    """For each key its type, value and milliseconds to live."""
+def described(connection, keys, with_fields=False):
+    """For each key its type, value and milliseconds to live; for each field of a hash, if wanted, the moment of its end."""
     kinds = [reply[1] for reply in connection.run([["TYPE", key] for key in keys])]
     reads = [READS.get(kind, lambda key: ["EXISTS", key])(key) for kind, key in zip(kinds, keys)]
     values, times = connection.run(reads), connection.run([["PTTL", key] for key in keys])
@@ -45,7 +46,29 @@ def described(connection, keys):
     values = [canonical(kind, value) for kind, value in zip(kinds, values)]
     for index, told in groups.items():
         values[index] = (values[index], [group_of(flat) for flat in resp.items(told)])
+    if with_fields:
+        hashes = [index for index, kind in enumerate(kinds) if kind == b"hash" and not resp.is_error(values[index])]
+        moments = moments_of(connection, [(keys[index], [field for field, _ in values[index]]) for index in hashes])
+        now_s, us = connection.good("TIME")
+        soon = int(now_s) * 1000 + int(us) // 1000 + EXPIRY_SLACK_MS
+        for index, of_fields in zip(hashes, moments):
+            fields = [(*pair, at) for pair, at in zip(values[index], of_fields) if not -1 != at < soon]
+            values[index] = fields
+            if not fields:
+                kinds[index] = b"none"    # all of it is about to go
     return list(zip(kinds, values, times))
+
+
+def moments_of(connection, hashes):
+    """For each (key, fields) when each field expires, in milliseconds since 1970; -1: never, -2: it is gone."""
+    asked = [(index, fields[at:at + FIELDS_AT_ONCE]) for index, (_, fields) in enumerate(hashes) for at in range(0, len(fields), FIELDS_AT_ONCE)]
+    replies = connection.run([["HPEXPIRETIME", hashes[index][0], "FIELDS", len(fields), *fields] for index, fields in asked])
+    found = [[] for _ in hashes]
+    for (index, fields), reply in zip(asked, replies):
+        if resp.is_error(reply):
+            raise RuntimeError("HPEXPIRETIME %r: %s" % (hashes[index][0], resp.shown_reply(reply)))
+        found[index] += resp.items(reply) or [-2] * len(fields)
+    return found
 
 
 def group_of(flat):
@@ -64,12 +87,13 @@ def same(left, right):
 class Batch:
     def __init__(self, one, other):
         self.ends = [one.connect(), other.connect()]
+        self.with_fields = one.knows("HPEXPIRETIME") and other.knows("HPEXPIRETIME")
 
     def compare(self, db, keys):
         """The keys that differ, each with what is different. One that has just expired does not."""
         for end in self.ends:
             end.good("SELECT", db)
-        left, right = (described(end, keys) for end in self.ends)
+        left, right = (described(end, keys, self.with_fields) for end in self.ends)
         wrong = []
         for key, one, other in zip(keys, left, right):
             if not same(one, other) and not (one[0] == b"none" or 0 <= one[2] < EXPIRY_SLACK_MS):
@@ -83,7 +107,8 @@ def what(one, other):
     if one[0] != other[0]:
         return "%s at the source, %s at the target" % (one[0].decode(), other[0].decode())
     if one[1] != other[1]:
-        return "another value"
+        pairs = [[field[:2] for field in value] if kind == b"hash" and not resp.is_error(value) else value for kind, value, _ in (one, other)]
+        return "another value" if pairs[0] != pairs[1] else "fields expire at other times"
     return "lives %s ms at the source, %s ms at the target" % (one[2], other[2])
 
 
