@@ -22,6 +22,7 @@ const NEWER: &[&str] = &[
     "repl_refused_syncs",
     "repl_degraded_syncs",
     "repl_degraded_items",
+    "replication_bridge",
     "total_blocking_keys",
     "total_blocking_keys_on_nokey",
     "pubsub_clients",

@@ -168,6 +168,8 @@ settings! {
         /// By the `host:port`, or the `host` alone, that replicas announce or come from.
         pub repl_rdb_version_for: BTreeMap<String, u16> = BTreeMap::new(),
         pub repl_incompatible_data: ReplIncompatibleData = ReplIncompatibleData::default(),
+        /// Whether a history of our own is kept beside our master's, in words that all replicas know.
+        pub replication_bridge: bool = false,
         pub min_replicas_to_write: u32 = 0,
         /// Seconds.
         pub min_replicas_max_lag: u32 = 10,

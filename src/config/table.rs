@@ -307,6 +307,7 @@ pub static DIRECTIVES: &[Directive] = &[
     row("repl-rdb-version", 0, special::REPL_RDB_VERSION),
     row("repl-rdb-version-for", MULTI, special::REPL_RDB_VERSION_FOR),
     row("repl-incompatible-data", 0, choice!(ReplIncompatibleData, repl_incompatible_data)),
+    row("replication-bridge", 0, flag!(replication_bridge)),
     also("min-replicas-to-write", "min-slaves-to-write", 0, int!(min_replicas_to_write, 0, INT)),
     also("min-replicas-max-lag", "min-slaves-max-lag", 0, int!(min_replicas_max_lag, 0, INT)),
     // Memory and expiry.

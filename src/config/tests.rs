@@ -101,6 +101,7 @@ fn a_star_shows_stocks_names_the_new_ones_of_7_2_and_ours() {
         "repl-rdb-version-for",
         "repl-reconnect-max-delay",
         "replica-accept-empty-master",
+        "replication-bridge",
         "server-cpulist",
         "set-max-listpack-entries",
         "set-max-listpack-value",

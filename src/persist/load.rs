@@ -82,6 +82,12 @@ pub struct SnapshotInfo {
     pub repl_id: Option<String>,
     /// `repl-offset`.
     pub repl_offset: Option<i64>,
+    /// `upstream-repl-id`: the history of the writer's master, where the writer was a bridge with one of its own.
+    pub upstream_repl_id: Option<String>,
+    /// `upstream-repl-offset`.
+    pub upstream_repl_offset: Option<i64>,
+    /// `upstream-stream-db`: the database that its stream had selected.
+    pub upstream_stream_db: Option<i64>,
     /// `aof-base`: the first part of a log on disk.
     pub aof_base: bool,
 }
@@ -96,6 +102,9 @@ impl SnapshotInfo {
             b"repl-stream-db" => self.repl_stream_db = text.parse().ok(),
             b"repl-id" => self.repl_id = Some(text.into()),
             b"repl-offset" => self.repl_offset = text.parse().ok(),
+            b"upstream-repl-id" => self.upstream_repl_id = Some(text.into()),
+            b"upstream-repl-offset" => self.upstream_repl_offset = text.parse().ok(),
+            b"upstream-stream-db" => self.upstream_stream_db = text.parse().ok(),
             b"aof-base" => self.aof_base = text == "1",
             _ => {}
         }

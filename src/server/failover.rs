@@ -275,6 +275,9 @@ impl Server {
             return Err(CommandError::new("ERR PSYNC FAILOVER can't be sent to a master."));
         }
         if !replid.eq_ignore_ascii_case(&self.repl.replid) {
+            if self.repl.is_bridging() {
+                log::warn!("It is refused: a bridge (replication-bridge yes) has a history of its own.");
+            }
             return Err(CommandError::new("ERR PSYNC FAILOVER replid must match my replid."));
         }
         self.replication_unset_master();

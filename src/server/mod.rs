@@ -44,6 +44,7 @@ pub mod repl_memory;
 pub mod repl_replica;
 pub mod repl_safety;
 pub mod repl_targets;
+pub mod repl_upstream;
 pub mod rewrite_aof;
 pub mod scripting;
 pub mod shutdown;

@@ -5,6 +5,7 @@ use super::repl_check::Mistrust;
 use super::repl_feed::Feeding;
 use super::repl_replica::MasterLink;
 use super::repl_targets::{Translation, Wish};
+use super::repl_upstream::Bridge;
 use super::snapshot::SnapshotTarget;
 use super::{Procedure, Server};
 use crate::base::disk::DiskFile;
@@ -53,6 +54,8 @@ pub struct Repl {
     pub master: Option<(String, u16)>,
     /// The link to it.
     pub link: MasterLink,
+    /// The other side, where our history is not our master's.
+    pub bridge: Bridge,
     /// Who had other bytes than his master.
     pub mistrust: Mistrust,
     /// The errors met in our master's stream.
@@ -82,6 +85,7 @@ impl Repl {
             select_next: true,
             master: config.replicaof.as_ref().map(|master| (master.host.clone(), master.port)),
             link: MasterLink::default(),
+            bridge: Bridge { is_on: config.replication_bridge, ..Bridge::default() },
             mistrust: Mistrust::default(),
             stream_errors: Default::default(),
             attached: Vec::new(),
@@ -113,7 +117,7 @@ impl Server {
     /// Whether anybody may ever want to hear of a change.
     #[inline]
     pub fn wants_propagation(&self) -> bool {
-        self.repl.log.is_active() && !self.repl.is_replica()
+        self.repl.log.is_active() && self.repl.writes_stream()
     }
 
     /// Hands changes on: at once, or at the end of the transaction that runs.
@@ -781,7 +785,7 @@ impl Server {
         let replicas = self.replicas();
         // Nothing may come after what the target of a failover has acknowledged.
         let hands_over = self.failover.is_under_way();
-        if !self.repl.is_replica() && !hands_over && !replicas.is_empty() && now_s % period == 0 {
+        if self.repl.writes_stream() && !hands_over && !replicas.is_empty() && now_s % period == 0 {
             let mut ping = Vec::new();
             encode_command(&mut ping, [b"PING".as_slice()].into_iter());
             self.append_to_log(&ping);

@@ -8,6 +8,7 @@ use super::client::{Client, ClientId};
 use super::loading::{LoadJob, LoadReason};
 use super::repl_check::LinkCheck;
 use super::repl_master::new_replid;
+use super::repl_upstream::Upstream;
 use super::{Procedure, Server, logging};
 use crate::base::disk::{Disk, DiskFile};
 use crate::commands::CommandError;
@@ -19,7 +20,6 @@ use crate::reactor::{FileId, Interest, Transport};
 use crate::replication::backoff::Backoff;
 use crate::replication::progress::Done;
 use crate::replication::replica::{Framing, Introduction, LinkStage, Step, parse_framing};
-use crate::resp::reply::encode_command;
 use crate::resp::request::Argv;
 use std::io;
 use std::net::ToSocketAddrs;
@@ -79,7 +79,7 @@ pub struct MasterLink {
     /// The master offered an empty data set, which was not taken.
     pub refused_empty: bool,
     /// What came of a transaction whose end has not come.
-    open_transaction: Vec<u8>,
+    pub(super) open_transaction: Vec<u8>,
 }
 
 impl Default for MasterLink {
@@ -192,6 +192,9 @@ impl Server {
     /// Follows this master from now on.
     pub fn replication_set_master(&mut self, host: String, port: u16) {
         self.cancel_link();
+        if !self.repl.is_replica() {
+            self.begin_upstream();
+        }
         self.config.replicaof = Some(crate::config::ReplicaOf { host: host.clone(), port });
         self.repl.master = Some((host, port));
         self.repl.link.down_since_s = self.keys.now / 1000;
@@ -212,6 +215,7 @@ impl Server {
     /// Follows nobody any more. The history goes on under a new name; the old one holds up to here.
     pub fn replication_unset_master(&mut self) {
         self.repl.master = None;
+        self.repl.bridge.upstream = None;
         self.config.replicaof = None;
         self.repl.link.refused_empty = false;
         self.cancel_link();
@@ -320,12 +324,6 @@ impl Server {
             failover: self.failover.asks(),
             run_id: self.run_id.clone(),
         }
-    }
-
-    /// The history we are in and the first offset that we lack, if what we hold is exactly that history up to there.
-    fn continuation(&self) -> Option<(String, u64)> {
-        let known = self.repl.log.is_active() && self.repl.data_is_known;
-        known.then(|| (self.repl.replid.clone(), self.repl.log.end() + 1))
     }
 
     /// The handshake with our master: one step for each event.
@@ -641,13 +639,8 @@ impl Server {
             self.repl.link.resync.take().unwrap_or_else(|| (new_replid(&mut self.rng), self.repl.log.end()));
         self.leave_old_history();
         self.disown_writes();
-        self.repl.replid = replid;
-        self.repl.replid2 = "0".repeat(40);
-        self.repl.second_offset = -1;
-        self.repl.log.reset(offset);
-        self.repl.log.activate();
-        self.begin_trust(offset);
-        self.repl.stream_db = self.stream_db_of(info);
+        self.enter_history(Upstream { replid, offset, db: self.stream_db_of(info) });
+        self.begin_trust(self.repl.log.end());
         self.repl.data_is_known = true;
         log::info!("MASTER <-> REPLICA sync: Finished with success");
         self.follow_stream(transport);
@@ -663,46 +656,13 @@ impl Server {
         self.event_loop.remove_file(file, &mut transport);
         log::info!("Successful partial resynchronization with master.");
         if let Some(replid) = replid
-            && replid != self.repl.replid
+            && replid != self.repl.master_replid()
         {
             log::info!("Master replication ID changed to {replid}");
-            self.repl.replid2 = std::mem::replace(&mut self.repl.replid, replid);
-            self.repl.second_offset = self.repl.log.end() as i64 + 1;
-            // Our own replicas must learn the new name; they continue, too.
-            for replica in self.replicas() {
-                self.close_client(replica);
-            }
+            self.rename_history(replid);
         }
         log::info!("MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.");
         self.follow_stream(transport);
-    }
-
-    /// After a start from a snapshot: what we hold is that history up to its offset. A replica asks its master to go on
-    /// from there; a master begins a history of its own and vouches for the old one up to there, never beyond.
-    pub(super) fn restore_history(&mut self, info: &SnapshotInfo) {
-        let (Some(replid), Some(offset)) = (&info.repl_id, info.repl_offset) else { return };
-        let Ok(offset) = u64::try_from(offset) else { return };
-        if replid.len() != 40 {
-            return;
-        }
-        self.repl.log.reset(offset);
-        self.repl.log.activate();
-        self.repl.stream_db = self.stream_db_of(info);
-        if self.repl.is_replica() {
-            self.repl.replid = replid.clone();
-        } else {
-            self.repl.replid2 = replid.clone();
-            self.repl.second_offset = offset as i64 + 1;
-            self.repl.no_replicas_since_s = Some(self.keys.now / 1000);
-        }
-        log::info!("The snapshot holds the history {replid} up to offset {offset}.");
-    }
-
-    /// The database that the stream had selected when the snapshot was made. A master that is a replica itself passes
-    /// its own master's stream on and cannot put a SELECT into it.
-    fn stream_db_of(&self, info: &SnapshotInfo) -> usize {
-        let db = info.repl_stream_db.and_then(|db| usize::try_from(db).ok());
-        db.filter(|&db| db < self.keys.database_count()).unwrap_or(0)
     }
 
     /// Makes the link to the master a client that sends the stream.
@@ -712,7 +672,7 @@ impl Server {
             Ok(id) => id,
             Err(error) => return self.link_failed(&format!("Registering the master's connection: {error}")),
         };
-        let db = self.repl.stream_db;
+        let db = self.repl.master_db();
         if let Some(client) = self.clients.get_mut(id) {
             client.session.from_master = true;
             client.session.db = db;
@@ -742,44 +702,6 @@ impl Server {
         if let Some((transport, _)) = &mut self.repl.link.connection {
             // If it cannot be written now, the next second tries again.
             let _ = transport.write(b"\n");
-        }
-    }
-
-    /// Bytes of the master's stream were applied: they are our stream too.
-    pub(super) fn applied_from_master(&mut self, id: ClientId, bytes: &[u8]) {
-        if self.repl.link.client == Some(id) {
-            // A transaction whose end has not come is not applied, so it does not count yet: if the link is cut now,
-            // it must come again as a whole.
-            let is_open = self.clients.get(id).is_some_and(|client| client.multi.is_some());
-            let link = &mut self.repl.link;
-            link.heard_ms = Some(self.keys.now);
-            if is_open {
-                link.open_transaction.extend_from_slice(bytes);
-            } else if link.open_transaction.is_empty() {
-                self.append_to_log(bytes);
-            } else {
-                link.open_transaction.extend_from_slice(bytes);
-                let whole = std::mem::take(&mut link.open_transaction);
-                self.append_to_log(&whole);
-            }
-            if let Some(client) = self.clients.get(id) {
-                self.repl.stream_db = client.session.db;
-            }
-        }
-        if std::mem::take(&mut self.repl.link.ack_wanted) {
-            self.send_ack();
-        }
-    }
-
-    /// Tells the master how far we have come.
-    pub fn send_ack(&mut self) {
-        let offset = self.repl.log.end().to_string();
-        let Some(id) = self.repl.link.client else { return };
-        let Some(client) = self.clients.get_mut(id) else { return };
-        encode_command(&mut client.reply.out, [b"REPLCONF".as_slice(), b"ACK", offset.as_bytes()].into_iter());
-        if !client.pending_write {
-            client.pending_write = true;
-            self.pending_writes.push(id);
         }
     }
 

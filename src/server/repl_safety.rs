@@ -52,7 +52,7 @@ impl Server {
         let has_history = self.repl.log.is_active() && self.repl.data_is_known;
         let wanted = self.repl.link.is_ordered || self.config.replica_accept_empty_master;
         let theirs = self.repl.link.resync().map_or("(none)", |(replid, _)| replid);
-        if keys > 0 || held == 0 || !has_history || wanted || theirs == self.repl.replid {
+        if keys > 0 || held == 0 || !has_history || wanted || theirs == self.repl.master_replid() {
             return false;
         }
         let (host, port) = self.repl.master.clone().unwrap_or_default();
@@ -60,8 +60,8 @@ impl Server {
             "REFUSED an empty data set: MASTER {host}:{port} offers a snapshot without keys of history {theirs}, and \
              this replica holds {held} keys of history {} up to offset {}. Its data stays, and it tries again. If the \
              data is to go, say REPLICAOF {host} {port} or CONFIG SET replica-accept-empty-master yes.",
-            self.repl.replid,
-            self.repl.log.end()
+            self.repl.master_replid(),
+            self.repl.applied_offset()
         );
         self.repl.link.refused_empty = true;
         self.link_failed("MASTER <-> REPLICA sync: snapshot refused, the data we hold stays: it is empty");

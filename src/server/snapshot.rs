@@ -3,6 +3,7 @@
 use super::child::Children;
 use super::progress::ChildReport;
 use super::repl_targets::Wish;
+use super::repl_upstream::Upstream;
 use super::rewrite_aof::Rewrites;
 use super::{Procedure, Server, logging};
 use crate::base::clock::Clock;
@@ -46,6 +47,11 @@ impl SnapshotTarget {
     /// Whether it goes to the file of snapshots.
     fn is_rdb_file(self) -> bool {
         matches!(self, SnapshotTarget::Disk | SnapshotTarget::DiskForReplicas)
+    }
+
+    /// Whether replicas wait for it.
+    pub(super) fn is_for_replicas(self) -> bool {
+        matches!(self, SnapshotTarget::DiskForReplicas | SnapshotTarget::Pipe)
     }
 
     fn describe(self) -> &'static str {
@@ -185,13 +191,17 @@ impl Server {
         let point = (self.repl.stream_db as i64, self.repl.replid.as_str(), self.repl.log.end() as i64);
         let point = (self.repl.log.is_active() && self.repl.data_is_known && !is_base).then_some(point);
         let libraries = self.scripts.functions.libraries().filter(|_| wish.parts.functions);
+        let mut aux = standard_aux(point, self.keys.now / 1000, self.used_memory() as u64, is_base);
+        if target.is_rdb_file() && point.is_some() {
+            aux.extend(self.repl.bridge.upstream.iter().flat_map(Upstream::aux));
+        }
         SnapshotOptions {
             compress: self.config.rdbcompression,
             checksum: self.config.rdbchecksum,
             incremental_fsync: self.config.rdb_save_incremental_fsync,
             key_delay_us: self.config.rdb_key_save_delay,
             accesses: self.saved_accesses(),
-            aux: standard_aux(point, self.keys.now / 1000, self.used_memory() as u64, is_base),
+            aux,
             functions: libraries.map(|library| library.code.to_vec()).collect(),
             without_keys: !wish.parts.keys,
             target: wish.target,

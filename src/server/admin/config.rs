@@ -142,6 +142,7 @@ impl Server {
         self.follow_maxmemory();
         self.follow_measuring();
         self.follow_client_limit();
+        self.follow_bridge_setting();
         self.refresh_good_replicas();
         self.update_calm();
         outcome

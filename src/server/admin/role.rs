@@ -24,7 +24,7 @@ pub const ROWS: &[Row<HouseFn>] = &[Row {
 }];
 
 fn role(server: &mut Server, id: ClientId, _argv: Argv<'_>) -> Result<(), CommandError> {
-    let offset = server.repl.log.end() as i64;
+    let offset = server.repl.applied_offset() as i64;
     if let Some((host, port)) = server.repl.master.clone() {
         let stage = server.repl.link.stage;
         let Some(reply) = server.reply(id) else { return Ok(()) };

@@ -46,6 +46,11 @@ pub fn write(server: &Server, out: &mut String) {
     out.line("repl_refused_syncs", repl.translation.refused_syncs);
     out.line("repl_degraded_syncs", repl.translation.degraded_syncs);
     out.line("repl_degraded_items", repl.translation.degraded_items);
+    out.line("replication_bridge", u8::from(repl.bridge.is_on));
+    if repl.bridge.is_on {
+        out.line("bridge_master_replid", repl.master.as_ref().map_or("", |_| repl.master_replid()));
+        out.line("bridge_histories", repl.bridge.histories);
+    }
 }
 
 /// How far the replicas are that are not online yet. The name does not begin with `slave` and a digit, by which a
@@ -85,8 +90,8 @@ fn as_replica(server: &Server, out: &mut String) {
     out.line("master_link_status", if repl.is_link_up() { "up" } else { "down" });
     out.line("master_last_io_seconds_ago", heard_s.unwrap_or(-1));
     out.line("master_sync_in_progress", u8::from(syncing));
-    out.line("slave_read_repl_offset", repl.log.end());
-    out.line("slave_repl_offset", repl.log.end());
+    out.line("slave_read_repl_offset", repl.applied_offset());
+    out.line("slave_repl_offset", repl.applied_offset());
     if syncing {
         let transfer = server.transfer_state();
         let state = transfer.unwrap_or_default();
