@@ -280,7 +280,7 @@ fn hrandfield(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
 
 /// Shows `count` different fields.
 fn random_fields<'a>(hash: &'a Hash, count: usize, rng: &mut Rng, mut show: impl FnMut((Element<'a>, Element<'a>))) {
-    if hash.as_listpack().is_some() || !sample::is_sparse(hash.len(), count) {
+    if hash.is_packed() || !sample::is_sparse(hash.len(), count) {
         return sample::select_each(hash.iter(), hash.len(), count, rng, |pair, picked| {
             if picked {
                 show(pair);

@@ -207,7 +207,7 @@ impl Fading {
 
     /// What `OBJECT ENCODING` says.
     pub fn encoding(&self) -> &'static str {
-        if self.hash.as_listpack().is_some() { "listpackex" } else { "hashtable" }
+        if self.hash.is_packed() { "listpackex" } else { "hashtable" }
     }
 
     /// Bytes of memory, estimated from up to `samples` fields (0: from all).

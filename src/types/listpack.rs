@@ -489,6 +489,39 @@ impl Listpack {
         self.put(pos, old_len, &Encoding::of_int(number));
     }
 
+    /// Every second entry, beginning with the second.
+    pub fn seconds(&self) -> Listpack {
+        let bytes = self.as_bytes();
+        let mut entries = Vec::with_capacity(bytes.len());
+        let (mut offset, mut count) = (HEADER, 0);
+        while bytes[offset] != TERMINATOR {
+            let second = next_offset(bytes, offset);
+            offset = next_offset(bytes, second);
+            entries.extend_from_slice(&bytes[second..offset]);
+            count += 1;
+        }
+        Self::from_entries(&entries, count)
+    }
+
+    /// The entries of two listpacks of one length in turn.
+    pub fn interleaved(firsts: &Listpack, seconds: &Listpack) -> Listpack {
+        let (first, second) = (firsts.as_bytes(), seconds.as_bytes());
+        let mut pack = Self::allocate(first.len() + second.len() - EMPTY_BYTES);
+        let bytes = pack.bytes_mut();
+        let (mut from, mut at) = ([HEADER; 2], HEADER);
+        while first[from[0]] != TERMINATOR {
+            for (source, from) in [first, second].into_iter().zip(&mut from) {
+                let next = next_offset(source, *from);
+                let entry = &source[*from..next];
+                bytes[at..at + entry.len()].copy_from_slice(entry);
+                (*from, at) = (next, at + entry.len());
+            }
+        }
+        bytes[at] = TERMINATOR;
+        pack.set_count(firsts.len() * 2);
+        pack
+    }
+
     /// Keeps the first `index` entries and returns the others.
     pub fn split_off(&mut self, index: usize) -> Listpack {
         let len = self.len();

@@ -15,6 +15,7 @@ pub mod listpack;
 mod quicklist;
 pub mod ranked;
 pub mod set;
+mod shape;
 pub mod str;
 pub mod stream;
 pub mod table;

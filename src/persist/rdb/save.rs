@@ -206,7 +206,7 @@ impl<W: Write> Saver<W> {
     }
 
     fn hash(&mut self, hash: &Hash) -> io::Result<()> {
-        if let Some(listpack) = hash.as_listpack() {
+        if let Some(listpack) = hash.to_listpack() {
             return self.string(listpack.as_bytes());
         }
         self.plain_hash(hash)
@@ -435,7 +435,7 @@ fn type_of(value: ValueRef<'_>, target: Target) -> u8 {
         ValueRef::Set(set) if set.as_intset().is_some() => type_id::SET_INTSET,
         ValueRef::Set(set) if set.as_listpack().is_some() && target.knows_packed_sets() => type_id::SET_LISTPACK,
         ValueRef::Set(_) => type_id::SET,
-        ValueRef::Hash(hash) if hash.as_listpack().is_some() => type_id::HASH_LISTPACK,
+        ValueRef::Hash(hash) if hash.is_packed() => type_id::HASH_LISTPACK,
         ValueRef::Hash(_) => type_id::HASH,
         ValueRef::ZSet(zset) if zset.as_listpack().is_some() => type_id::ZSET_LISTPACK,
         ValueRef::ZSet(_) => type_id::ZSET_2,

@@ -23,7 +23,7 @@ pub(super) fn type_of(value: ValueRef<'_>, target: Target) -> u8 {
         ValueRef::List(_) => type_id::LIST,
         ValueRef::Set(set) if set.as_intset().is_some() => type_id::SET_INTSET,
         ValueRef::Set(_) => type_id::SET,
-        ValueRef::Hash(hash) if hash.as_listpack().is_some() => type_id::HASH_ZIPLIST,
+        ValueRef::Hash(hash) if hash.is_packed() => type_id::HASH_ZIPLIST,
         ValueRef::Hash(_) | ValueRef::Fading(_) => type_id::HASH,
         ValueRef::ZSet(zset) if zset.as_listpack().is_some() => type_id::ZSET_ZIPLIST,
         ValueRef::ZSet(_) if target.knows_binary_scores() => type_id::ZSET_2,
@@ -42,7 +42,7 @@ impl<W: Write> Saver<W> {
                 Some(intset) => self.string(intset.as_bytes()),
                 None => self.plain_set(set),
             },
-            ValueRef::Hash(hash) => match hash.as_listpack() {
+            ValueRef::Hash(hash) => match hash.to_listpack() {
                 Some(pack) => self.ziplist(pack.iter()),
                 None => self.plain_hash(hash),
             },
