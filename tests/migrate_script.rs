@@ -188,3 +188,16 @@ fn it_tells_keys_bytes_rate_and_the_time_left() {
     };
     assert!(told.lines().any(|line| watched(&line)), "{told}");
 }
+
+/// Seeds in which the bridge, the target and the source are killed; the script runs many more.
+#[test]
+fn whoever_is_killed_the_source_is_as_it_was_and_a_second_run_ends_well() {
+    let output = Command::new("python3")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/migrate-kills"))
+        .args(["--seed", "4", "--rounds", "3", "--program", env!("CARGO_BIN_EXE_understudy")])
+        .stdin(Stdio::null())
+        .output()
+        .expect("python3 runs");
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("killed: source 1, bridge 1, target 1, script 0; 0 failed"), "{}", text(&output));
+}

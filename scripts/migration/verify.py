@@ -85,9 +85,9 @@ def same(left, right):
 
 
 class Batch:
-    def __init__(self, one, other):
+    def __init__(self, one, other, with_fields):
         self.ends = [one.connect(), other.connect()]
-        self.with_fields = one.knows("HPEXPIRETIME") and other.knows("HPEXPIRETIME")
+        self.with_fields = with_fields
 
     def compare(self, db, keys):
         """The keys that differ, each with what is different. One that has just expired does not."""
@@ -132,9 +132,13 @@ def compare(source, target, told, databases=None, match=None, kind=None, whole=T
     target may hold nothing beside."""
     wrong, count, began, free = [], 0, time.monotonic(), []
     databases = sorted(source.databases() if databases is None else databases)
+    with_fields = source.knows("HPEXPIRETIME") and target.knows("HPEXPIRETIME")
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         def work(db, keys):
-            batch = free.pop() if free else Batch(source, target)
+            try:
+                batch = free.pop()
+            except IndexError:    # all are at work
+                batch = Batch(source, target, with_fields)
             try:
                 return batch.compare(db, keys)
             finally:
