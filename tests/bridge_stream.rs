@@ -126,8 +126,8 @@ fn continues_after_cuts(master: Kind, replicas: &[Kind]) {
 }
 
 #[test]
-fn valkey_9_1_over_redis_7_0_and_6_2_continues_after_cuts() {
-    continues_after_cuts(VALKEY_9_1, &[REDIS_7_0, REDIS_6_2]);
+fn redis_8_2_over_redis_7_0_and_6_2_continues_after_cuts() {
+    continues_after_cuts(REDIS_8_2, &[REDIS_6_2, REDIS_7_0]);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_master_of_ours_over_a_replica_of_ours_continues_after_cuts() {
 
 #[test]
 fn pings_of_the_bridge_reach_its_replicas_and_those_of_its_master_do_not() {
-    let nodes = Bridged::start(VALKEY_9_1, &[REDIS_7_0], &["--repl-ping-replica-period", "3600"]);
+    let nodes = Bridged::start(REDIS_8_2, &[REDIS_7_0], &["--repl-ping-replica-period", "3600"]);
     nodes.master.cmd(&["CONFIG", "SET", "repl-ping-replica-period", "1"]);
     nodes.wait_caught_up();
     let offset = |server: &Server, field: &str| server.info(field).parse::<u64>().expect("an offset");
@@ -156,7 +156,7 @@ fn pings_of_the_bridge_reach_its_replicas_and_those_of_its_master_do_not() {
 
 #[test]
 fn the_master_hears_how_far_the_bridge_is_in_its_history() {
-    let nodes = Bridged::start(VALKEY_9_1, &[REDIS_7_0], &[]);
+    let nodes = Bridged::start(REDIS_8_2, &[REDIS_7_0], &[]);
     let mut client = nodes.master.client();
     for n in 0..50 {
         client.good(&["SET", "acked", &n.to_string()]);
@@ -169,7 +169,7 @@ fn the_master_hears_how_far_the_bridge_is_in_its_history() {
 
 #[test]
 fn a_bridge_that_was_shut_down_with_a_save_continues_on_both_sides() {
-    let mut nodes = Bridged::start(VALKEY_9_1, &[REDIS_7_0], &["--save", "3600 1000000"]);
+    let mut nodes = Bridged::start(REDIS_8_2, &[REDIS_7_0], &["--save", "3600 1000000"]);
     nodes.writes(1, 500);
     nodes.assert_same();
     nodes.master.client().good(&["SELECT", "3"]);
@@ -185,7 +185,7 @@ fn a_bridge_that_was_shut_down_with_a_save_continues_on_both_sides() {
 
 #[test]
 fn a_bridge_that_was_killed_never_continues_falsely() {
-    let mut nodes = Bridged::start(VALKEY_9_1, &[REDIS_7_0], &["--save", "3600 1000000"]);
+    let mut nodes = Bridged::start(REDIS_8_2, &[REDIS_7_0], &["--save", "3600 1000000"]);
     nodes.writes(1, 300);
     nodes.wait_caught_up();
     nodes.bridge.cmd(&["SAVE"]);
@@ -202,7 +202,7 @@ fn a_bridge_that_was_killed_never_continues_falsely() {
 
 #[test]
 fn a_bridge_is_promoted_and_its_replicas_go_on() {
-    let nodes = Bridged::start(VALKEY_9_1, &[REDIS_7_0], &[]);
+    let nodes = Bridged::start(REDIS_8_2, &[REDIS_7_0], &[]);
     nodes.writes(1, 300);
     nodes.assert_same();
     nodes.bridge.cmd(&["REPLICAOF", "NO", "ONE"]);
@@ -248,7 +248,7 @@ fn the_directive_at_run_time_parts_the_histories_and_joins_them_again() {
 
 #[test]
 fn transactions_and_scripts_and_messages_pass_through() {
-    let nodes = Bridged::start(VALKEY_9_1, &[REDIS_7_0], &[]);
+    let nodes = Bridged::start(REDIS_8_2, &[REDIS_7_0], &[]);
     let mut listener = nodes.replicas[0].client();
     listener.good(&["SUBSCRIBE", "news"]);
     let mut client = nodes.master.client();

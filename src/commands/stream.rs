@@ -7,7 +7,7 @@
 mod claim;
 mod delete;
 mod group;
-mod ids;
+pub mod ids;
 mod info;
 mod pending;
 mod read;

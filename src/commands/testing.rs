@@ -30,7 +30,7 @@ pub struct Bench {
     pub resp3: bool,
     /// By how much the last command raised `keys.dirty`.
     pub dirty: u64,
-    rows: &'static [Row<DataFn>],
+    rows: Vec<&'static [Row<DataFn>]>,
 }
 
 impl Bench {
@@ -52,8 +52,13 @@ impl Bench {
             now: 1_700_000_000_000,
             resp3: false,
             dirty: 0,
-            rows,
+            rows: vec![rows],
         }
+    }
+
+    /// The same with all commands.
+    pub fn of_all() -> Self {
+        Bench { rows: super::all_rows().to_vec(), ..Bench::new(&[]) }
     }
 
     /// The same, where nobody wants to hear of keys that are new and of reads that missed.
@@ -73,7 +78,7 @@ impl Bench {
     pub fn run_bytes(&mut self, args: &[&[u8]]) -> Vec<u8> {
         let name = args[0].to_ascii_lowercase();
         let named = |row: &&Row<DataFn>| row.name.as_bytes() == name;
-        let row = self.rows.iter().find(named).unwrap_or_else(|| panic!("no row for {:?}", args[0]));
+        let row = self.rows.iter().copied().flatten().find(named).unwrap_or_else(|| panic!("no row for {:?}", args[0]));
         let sub = args.get(1).map(|sub| sub.to_ascii_lowercase());
         let subcommand = row.subcommands.iter().find(|row| Some(row.name.as_bytes()) == sub.as_deref());
         let run = subcommand.unwrap_or(row).run.expect("a row that can be run");

@@ -88,6 +88,8 @@ pub struct SnapshotInfo {
     pub upstream_repl_offset: Option<i64>,
     /// `upstream-stream-db`: the database that its stream had selected.
     pub upstream_stream_db: Option<i64>,
+    /// `bridge-dialect`: what the writer's replicas understand.
+    pub bridge_dialect: Option<String>,
     /// `aof-base`: the first part of a log on disk.
     pub aof_base: bool,
 }
@@ -105,6 +107,7 @@ impl SnapshotInfo {
             b"upstream-repl-id" => self.upstream_repl_id = Some(text.into()),
             b"upstream-repl-offset" => self.upstream_repl_offset = text.parse().ok(),
             b"upstream-stream-db" => self.upstream_stream_db = text.parse().ok(),
+            b"bridge-dialect" => self.bridge_dialect = Some(text.into()),
             b"aof-base" => self.aof_base = text == "1",
             _ => {}
         }

@@ -2,6 +2,7 @@
 //! and the handshake with a master.
 
 pub mod backoff;
+pub mod dialect;
 pub mod log;
 pub mod master;
 pub mod progress;

@@ -125,6 +125,15 @@ impl Server {
         if !self.wants_propagation() {
             return;
         }
+        match self.repl.bridge.dialect {
+            None => self.hand_on(db, bytes, count),
+            Some(dialect) => self.propagate_translated(dialect, db, bytes, count),
+        }
+    }
+
+    /// The part of `propagate` that all have: what is in the right words goes on.
+    #[inline]
+    pub(super) fn hand_on(&mut self, db: usize, bytes: &[u8], count: usize) {
         if self.exec_depth == 0 {
             if count > 1 {
                 return self.replication_feed_slaves(db, &in_transaction(bytes));
@@ -273,6 +282,7 @@ impl Server {
         self.check_losses(id)?;
         self.stats.sync_full += 1;
         self.begin_history();
+        self.agree_on_dialect(id);
         let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
         client.transport.set_tcp_options(!self.config.repl_disable_tcp_nodelay, self.config.tcp_keepalive);
         client.replica = Some(Box::new(replica));
@@ -311,6 +321,10 @@ impl Server {
             self.stats.sync_partial_err += 1;
             return Ok(false);
         }
+        if !self.may_continue_in_dialect(id, position) {
+            log::info!("Replica {name} must not continue: it may not understand what it lacks.");
+            return Ok(false);
+        }
         replica.stage = ReplicaStage::Online;
         replica.position = position;
         replica.has_acked = true;
@@ -342,6 +356,7 @@ impl Server {
             return;
         }
         self.repl.log.activate();
+        self.repl.bridge.dialect = None;
         if !self.repl.is_replica() {
             self.repl.replid = new_replid(&mut self.rng);
             self.repl.replid2 = "0".repeat(40);

@@ -50,7 +50,7 @@ pub struct Translation {
 
 impl Server {
     /// For whom a snapshot is written that this client is to be sent.
-    fn target_for(&self, client: &Client) -> Target {
+    pub(super) fn target_for(&self, client: &Client) -> Target {
         if let Some(version) = self.rdb_version_told(client) {
             return Target::of_version(version);
         }
@@ -64,7 +64,7 @@ impl Server {
     }
 
     /// The version that the operator asks for.
-    fn rdb_version_told(&self, client: &Client) -> Option<u16> {
+    pub(super) fn rdb_version_told(&self, client: &Client) -> Option<u16> {
         let config = &self.config;
         if config.repl_rdb_version_for.is_empty() {
             return config.repl_rdb_version;

@@ -20,6 +20,7 @@
 use super::repl_master::new_replid;
 use super::{ClientId, Server};
 use crate::persist::load::SnapshotInfo;
+use crate::replication::dialect::Dialect;
 use crate::resp::reply::encode_command;
 
 /// A place in our master's history, where that is not ours.
@@ -59,8 +60,25 @@ pub struct Bridge {
     pub is_on: bool,
     /// Where we stand in our master's history; none while we are no replica, or hold nothing of it.
     pub upstream: Option<Upstream>,
+    /// What the replicas of this history understand; none before there was one.
+    pub dialect: Option<Dialect>,
+    /// From where on the log is said so.
+    pub spoken_from: u64,
+    /// How often other commands were said than came.
+    pub rewritten: u64,
+    /// How often something was left out then.
+    pub degraded: u64,
     /// Histories that had to be begun, each of which costs our replicas a full sync.
     pub histories: u64,
+}
+
+impl Bridge {
+    /// The fields of a snapshot's header that only a bridge has.
+    pub fn aux(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut aux: Vec<_> = self.upstream.iter().flat_map(Upstream::aux).collect();
+        aux.extend(self.dialect.map(|dialect| (b"bridge-dialect".to_vec(), dialect.to_string().into_bytes())));
+        aux
+    }
 }
 
 impl super::repl_master::Repl {
@@ -117,7 +135,7 @@ impl Server {
     }
 
     /// A history of our own that has nothing in common with any other.
-    fn begin_own_history(&mut self) {
+    pub(super) fn begin_own_history(&mut self) {
         let repl = &mut self.repl;
         repl.replid = new_replid(&mut self.rng);
         repl.replid2 = "0".repeat(40);
@@ -125,6 +143,7 @@ impl Server {
         repl.log.reset(repl.log.end());
         repl.select_next = true;
         repl.bridge.histories += 1;
+        repl.bridge.dialect = None;
         log::info!("This bridge begins the history {} at offset {}.", repl.replid, repl.log.end());
     }
 
@@ -174,6 +193,10 @@ impl Server {
             return;
         }
         self.repl.bridge.is_on = is_on;
+        self.repl.bridge.dialect = None;
+        if is_on {
+            self.speak_to_attached();
+        }
         if !self.repl.is_replica() {
             return;
         }
@@ -189,7 +212,7 @@ impl Server {
     }
 
     /// Nobody must join a snapshot that was begun in a history which is left.
-    fn kill_replicas_snapshot(&mut self) {
+    pub(super) fn kill_replicas_snapshot(&mut self) {
         if self.snapshot.child.as_ref().is_some_and(|child| child.target.is_for_replicas()) {
             self.kill_snapshot_child();
         }
@@ -216,6 +239,10 @@ impl Server {
             repl.no_replicas_since_s = Some(self.keys.now / 1000);
         }
         log::info!("The snapshot holds the history {replid} up to offset {offset}.");
+        if repl.bridge.is_on {
+            repl.bridge.dialect = info.bridge_dialect.as_deref().and_then(Dialect::parse);
+            repl.bridge.spoken_from = offset;
+        }
         if repl.is_bridging() {
             let theirs = Upstream::of(info, self.keys.database_count());
             let theirs = theirs.unwrap_or_else(|| Upstream { replid: replid.clone(), offset, db });

@@ -3,7 +3,6 @@
 use super::child::Children;
 use super::progress::ChildReport;
 use super::repl_targets::Wish;
-use super::repl_upstream::Upstream;
 use super::rewrite_aof::Rewrites;
 use super::{Procedure, Server, logging};
 use crate::base::clock::Clock;
@@ -193,7 +192,7 @@ impl Server {
         let libraries = self.scripts.functions.libraries().filter(|_| wish.parts.functions);
         let mut aux = standard_aux(point, self.keys.now / 1000, self.used_memory() as u64, is_base);
         if target.is_rdb_file() && point.is_some() {
-            aux.extend(self.repl.bridge.upstream.iter().flat_map(Upstream::aux));
+            aux.extend(self.repl.bridge.aux());
         }
         SnapshotOptions {
             compress: self.config.rdbcompression,

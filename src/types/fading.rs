@@ -101,6 +101,12 @@ impl Fading {
         self.times.score(field).map(|ms| ms as i64)
     }
 
+    /// When a field expires, be it shown or not.
+    pub fn time_of_any(&self, field: &[u8]) -> Option<i64> {
+        let aside = || self.aside.iter().find(|faded| faded.field == field).map(|faded| faded.expire_ms);
+        self.time(field).or_else(aside)
+    }
+
     /// When the first field expires that is shown.
     pub fn next_due(&self) -> Option<i64> {
         self.times.at(0).map(|(_, ms)| ms as i64)

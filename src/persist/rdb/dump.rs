@@ -42,7 +42,11 @@ impl std::error::Error for DumpError {}
 
 /// The payload of a value, in the encodings of the lowest version that can say it.
 pub fn dump_payload(value: ValueRef<'_>, compress: bool) -> Vec<u8> {
-    let target = Target::lowest_for(value);
+    dump_payload_for(value, compress, Target::lowest_for(value))
+}
+
+/// The payload of a value for a reader, without what that cannot hold; the reader must know its type.
+pub fn dump_payload_for(value: ValueRef<'_>, compress: bool, target: Target) -> Vec<u8> {
     let mut payload = Saver::new(Vec::new(), SaveOptions { compress, checksum: false, target })
         .bare_value(value)
         .expect("writing to memory does not fail");

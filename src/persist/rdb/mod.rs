@@ -33,7 +33,9 @@ mod zipmap;
 #[cfg(test)]
 mod tests;
 
-pub use dump::{DumpError, dump_functions, dump_payload, load_dump_payload, load_functions, with_right_checksum};
+pub use dump::{
+    DumpError, dump_functions, dump_payload, dump_payload_for, load_dump_payload, load_functions, with_right_checksum,
+};
 pub use error::{ErrorKind, RdbError};
 pub use load::{KeyMeta, Loader, Sink};
 pub use save::{SaveOptions, Saver};

@@ -143,6 +143,7 @@ impl Server {
         self.follow_measuring();
         self.follow_client_limit();
         self.follow_bridge_setting();
+        self.check_dialect();
         self.refresh_good_replicas();
         self.update_calm();
         outcome

@@ -49,6 +49,9 @@ pub fn write(server: &Server, out: &mut String) {
     out.line("replication_bridge", u8::from(repl.bridge.is_on));
     if repl.bridge.is_on {
         out.line("bridge_master_replid", repl.master.as_ref().map_or("", |_| repl.master_replid()));
+        out.line("bridge_dialect", server.dialect_name());
+        out.line("bridge_rewritten_commands", repl.bridge.rewritten);
+        out.line("bridge_degraded_commands", repl.bridge.degraded);
         out.line("bridge_histories", repl.bridge.histories);
     }
 }
