@@ -70,6 +70,8 @@ impl StagingOptions {
 /// What a snapshot says about itself, as far as anybody asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotInfo {
+    /// The version of RDB that it is written in.
+    pub rdb_version: u16,
     /// `redis-ver` or `valkey-ver`: the version of the writer.
     pub writer_version: Option<String>,
     /// `ctime`: seconds since 1970 at which it was made.
@@ -88,6 +90,8 @@ pub struct SnapshotInfo {
     pub upstream_repl_offset: Option<i64>,
     /// `upstream-stream-db`: the database that its stream had selected.
     pub upstream_stream_db: Option<i64>,
+    /// `upstream-rdb-version`: the version in which the writer's master wrote.
+    pub upstream_rdb_version: Option<u16>,
     /// `bridge-dialect`: what the writer's replicas understand.
     pub bridge_dialect: Option<String>,
     /// `aof-base`: the first part of a log on disk.
@@ -107,6 +111,7 @@ impl SnapshotInfo {
             b"upstream-repl-id" => self.upstream_repl_id = Some(text.into()),
             b"upstream-repl-offset" => self.upstream_repl_offset = text.parse().ok(),
             b"upstream-stream-db" => self.upstream_stream_db = text.parse().ok(),
+            b"upstream-rdb-version" => self.upstream_rdb_version = text.parse().ok(),
             b"bridge-dialect" => self.bridge_dialect = Some(text.into()),
             b"aof-base" => self.aof_base = text == "1",
             _ => {}
@@ -250,6 +255,11 @@ impl Sink for StagingSink {
         let keys = keys.min(self.believed);
         self.believed -= keys;
         self.staged.dbs[self.selected].reserve(keys as usize);
+        Ok(())
+    }
+
+    fn start(&mut self, version: u32, _family: super::rdb::format::Family) -> Result<(), RdbError> {
+        self.staged.info.rdb_version = version as u16;
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 use super::client::{Client, ClientId};
 use super::repl_translate::{Spoken, Translator};
 use super::{Server, repl_master};
+use crate::commands::CommandError;
 use crate::config::ReplIncompatibleData;
 use crate::replication::dialect::Dialect;
 
@@ -69,6 +70,28 @@ impl Server {
             }
             None => false,
         }
+    }
+
+    /// A plain replica passes its master's bytes on. The error for a replica of which it is told that it is older than the
+    /// master, and so would sooner or later not understand them.
+    pub(super) fn check_if_bridge_is_needed(&mut self, id: ClientId) -> Result<(), CommandError> {
+        let Some(client) = self.clients.get(id) else { return Ok(()) };
+        let told = match client.introduction.valkey_major {
+            _ if !self.repl.is_replica() || self.repl.bridge.is_on || client.introduction.rdb_only => None,
+            Some(major) if self.rdb_version_told(client).is_none() => (major < VALKEY_WITH_FIELD_EXPIRY).then_some(11),
+            _ => self.rdb_version_told(client),
+        };
+        let (Some(told), Some(version)) = (told, self.repl.bridge.master_rdb_version) else { return Ok(()) };
+        if Dialect::of_rdb_version(told) >= Dialect::of_rdb_version(version) {
+            return Ok(());
+        }
+        let name = repl_master::replica_name(client);
+        let why = format!("it reads RDB version {told}, my master writes {version}, and replication-bridge is off");
+        self.repl.translation.refused_syncs += 1;
+        if self.repl.translation.is_to_be_told(&name, self.keys.now / 1000) {
+            log::warn!("Replica {name} can't follow my master's stream: {why}. See replication-bridge.");
+        }
+        Err(CommandError::new(format!("NOMASTERLINK Can't SYNC: {why}")))
     }
 
     /// All that is appended from here on is said so.

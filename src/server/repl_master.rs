@@ -258,6 +258,7 @@ impl Server {
         if self.repl.is_replica() && !self.repl.is_link_up() {
             return Err(CommandError::new("NOMASTERLINK Can't SYNC while not connected with my master"));
         }
+        self.check_if_bridge_is_needed(id)?;
         let has_output = self.clients.get(id).is_some_and(|client| client.output_len() > 0);
         if has_output {
             return Err(CommandError::new("ERR SYNC and PSYNC are invalid with pending output"));

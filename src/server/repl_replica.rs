@@ -641,6 +641,7 @@ impl Server {
         self.disown_writes();
         self.enter_history(Upstream { replid, offset, db: self.stream_db_of(info) });
         self.begin_trust(self.repl.log.end());
+        self.repl.bridge.master_rdb_version = Some(info.rdb_version);
         self.repl.data_is_known = true;
         log::info!("MASTER <-> REPLICA sync: Finished with success");
         self.follow_stream(transport);

@@ -48,6 +48,20 @@ pub struct Translation {
     told: BTreeMap<String, i64>,
 }
 
+impl Translation {
+    /// Whether the log is to tell that a replica is refused.
+    pub(super) fn is_to_be_told(&mut self, name: &str, now_s: i64) -> bool {
+        if self.told.get(name).is_some_and(|&at| now_s - at < TOLD_AGAIN_S) {
+            return false;
+        }
+        if self.told.len() >= TOLD_MAX {
+            self.told.clear();
+        }
+        self.told.insert(name.into(), now_s);
+        true
+    }
+}
+
 impl Server {
     /// For whom a snapshot is written that this client is to be sent.
     pub(super) fn target_for(&self, client: &Client) -> Target {
@@ -115,15 +129,10 @@ impl Server {
         let version = wish.target.unwrap_or(Target::OLDEST).version;
         let name = self.clients.get(id).map(replica_name).unwrap_or_default();
         self.repl.translation.refused_syncs += 1;
-        let (now_s, told) = (self.keys.now / 1000, &mut self.repl.translation.told);
-        if told.get(&name).is_none_or(|&at| now_s - at >= TOLD_AGAIN_S) {
+        if self.repl.translation.is_to_be_told(&name, self.keys.now / 1000) {
             log::warn!(
                 "Replica {name} can't be synced: RDB version {version} can't hold {losses}. See repl-rdb-version and repl-incompatible-data."
             );
-            if told.len() >= TOLD_MAX {
-                told.clear();
-            }
-            told.insert(name, now_s);
         }
         // At any other error stock replicas ask again at once and without end, by SYNC in turn.
         CommandError::new(format!("NOMASTERLINK Can't SYNC: RDB version {version} can't hold {losses}"))

@@ -60,6 +60,8 @@ pub struct Bridge {
     pub is_on: bool,
     /// Where we stand in our master's history; none while we are no replica, or hold nothing of it.
     pub upstream: Option<Upstream>,
+    /// The version of RDB that our master writes, if we have had a snapshot of it, bridge or not.
+    pub master_rdb_version: Option<u16>,
     /// What the replicas of this history understand; none before there was one.
     pub dialect: Option<Dialect>,
     /// From where on the log is said so.
@@ -73,9 +75,11 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// The fields of a snapshot's header that only a bridge has.
+    /// The fields of a snapshot's header that say what a stock server has no need to know.
     pub fn aux(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut aux: Vec<_> = self.upstream.iter().flat_map(Upstream::aux).collect();
+        let master_wrote = self.master_rdb_version.map(|version| version.to_string().into_bytes());
+        aux.extend(master_wrote.map(|version| (b"upstream-rdb-version".to_vec(), version)));
         aux.extend(self.dialect.map(|dialect| (b"bridge-dialect".to_vec(), dialect.to_string().into_bytes())));
         aux
     }
@@ -228,6 +232,7 @@ impl Server {
         }
         let db = self.stream_db_of(info);
         let repl = &mut self.repl;
+        repl.bridge.master_rdb_version = info.upstream_rdb_version;
         repl.log.reset(offset);
         repl.log.activate();
         repl.stream_db = db;
