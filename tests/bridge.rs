@@ -189,6 +189,36 @@ fn conditions_answer_as_valkey_9_1_does() {
     assert_same_data(&stock, &ours);
 }
 
+#[test]
+fn polygons_are_searched_as_valkey_9_1_does() {
+    let (stock, ours) = (Server::start(VALKEY_9_1, &[]), Server::start(Kind::Ours, &[]));
+    let mut dice = support::Dice::new(11);
+    let mut degrees = |middle: f64, half: f64| middle + half * (dice.below(2_000_001) as f64 / 1e6 - 1.0);
+    let mut script = String::new();
+    for member in 0..1500 {
+        script += &format!("a GEOADD g {} {} m{member}\n", degrees(10.0, 170.0), degrees(10.0, 75.0));
+    }
+    for member in 0..800 {
+        script += &format!("a GEOADD g {} {} near{member}\n", degrees(14.0, 4.0), degrees(38.0, 4.0));
+    }
+    for number in 0..400 {
+        let (middle, half) = if number % 2 == 0 { ((14.0, 38.0), 4.0) } else { ((10.0, 5.0), 60.0) };
+        let flat = if number % 5 == 0 { 0.1 } else { 1.0 };
+        let count = 3 + number % 5;
+        let vertices: Vec<String> =
+            (0..count).map(|_| format!("{} {}", degrees(middle.0, half), degrees(middle.1, half * flat))).collect();
+        let polygon = format!("BYPOLYGON {count} {}", vertices.join(" "));
+        let options = ["", "ASC WITHDIST WITHCOORD", "DESC COUNT 7", "COUNT 3 ANY", "WITHHASH"][number / 5 % 5];
+        script += &format!("a GEOSEARCH g {polygon} {options}\n");
+        if number % 7 == 0 {
+            script += &format!("a GEOSEARCHSTORE d{number} g {polygon} STOREDIST\n");
+            script += &format!("a ZRANGE d{number} 0 -1 WITHSCORES\n");
+        }
+    }
+    // Not by digests: those of Valkey leave digits of scores out.
+    assert_same_play(&stock, &ours, &script);
+}
+
 /// A master of another kind is followed with all it holds and all it writes, and its file is loaded.
 #[track_caller]
 fn follows(kind: Kind, live: &[&str], with_fields: bool) {
@@ -271,7 +301,8 @@ fn valkey_9_1_is_followed() {
         "SET gone w",
         "DELIFEQ gone w",
         "MSETEX 2 a 1 b 2 EX 100000",
-        "GEOADD g 13.361389 38.115556 Palermo",
+        "GEOADD g 13.361389 38.115556 Palermo 15.087269 37.502669 Catania",
+        "GEOSEARCHSTORE area g BYPOLYGON 4 12 37 12 39 16 39 16 37",
     ];
     follows(VALKEY_9_1, &live, true);
 }

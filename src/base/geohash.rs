@@ -160,7 +160,7 @@ impl Cell {
 }
 
 /// What lies within the searched part of the world.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Shape {
     /// Up to so many metres away.
     Circle {
@@ -174,16 +174,63 @@ pub enum Shape {
         /// From south to north.
         height_m: f64,
     },
+    /// Within edges that are straight on a map of degrees; what lies within an even number of loops is outside.
+    Polygon {
+        /// Three corners or more.
+        vertices: Vec<Point>,
+    },
+}
+
+/// Where the vertices of a polygon are on the average, on the sphere; places are as far from the polygon as from there.
+pub fn midpoint(vertices: &[Point]) -> Point {
+    let (mut x, mut y, mut z) = (0.0, 0.0, 0.0);
+    for vertex in vertices {
+        let (longitude, latitude) = (radians(vertex.longitude), radians(vertex.latitude));
+        x += latitude.cos() * longitude.cos();
+        y += latitude.cos() * longitude.sin();
+        z += latitude.sin();
+    }
+    Point { longitude: degrees(y.atan2(x)), latitude: degrees(z.atan2((x * x + y * y).sqrt())) }
+}
+
+/// Whether a ray from the place to the east meets an odd number of edges.
+fn is_within(vertices: &[Point], place: Point) -> bool {
+    let Some(mut previous) = vertices.last() else { return false };
+    let mut odd = false;
+    for vertex in vertices {
+        if (vertex.latitude > place.latitude) != (previous.latitude > place.latitude)
+            && place.longitude
+                < (previous.longitude - vertex.longitude) * (place.latitude - vertex.latitude)
+                    / (previous.latitude - vertex.latitude)
+                    + vertex.longitude
+        {
+            odd = !odd;
+        }
+        previous = vertex;
+    }
+    odd
+}
+
+/// The rectangle along the axes in which all of these lie.
+fn bounds_of(vertices: &[Point]) -> Area {
+    let none = Area { west: f64::INFINITY, east: f64::NEG_INFINITY, south: f64::INFINITY, north: f64::NEG_INFINITY };
+    vertices.iter().fold(none, |area, vertex| Area {
+        west: area.west.min(vertex.longitude),
+        east: area.east.max(vertex.longitude),
+        south: area.south.min(vertex.latitude),
+        north: area.north.max(vertex.latitude),
+    })
 }
 
 impl Shape {
     /// Metres from the middle of the shape to a place, if it lies within.
-    pub fn distance_m(self, middle: Point, place: Point) -> Option<f64> {
+    pub fn distance_m(&self, middle: Point, place: Point) -> Option<f64> {
         match self {
             Shape::Circle { radius_m } => {
                 let distance = middle.distance_m(place);
-                (distance <= radius_m).then_some(distance)
+                (distance <= *radius_m).then_some(distance)
             }
+            Shape::Polygon { vertices } => is_within(vertices, place).then(|| middle.distance_m(place)),
             Shape::Rectangle { width_m, height_m } => {
                 if latitude_distance_m(place.latitude, middle.latitude) > height_m / 2.0 {
                     return None;
@@ -194,16 +241,13 @@ impl Shape {
         }
     }
 
-    /// Half of the extent along both axes.
-    fn half_m(self) -> (f64, f64) {
-        match self {
-            Shape::Circle { radius_m } => (radius_m, radius_m),
+    fn bounds(&self, middle: Point) -> Area {
+        // Half of the extent along both axes.
+        let (width, height) = match self {
+            Shape::Circle { radius_m } => (*radius_m, *radius_m),
             Shape::Rectangle { width_m, height_m } => (width_m / 2.0, height_m / 2.0),
-        }
-    }
-
-    fn bounds(self, middle: Point) -> Area {
-        let (width, height) = self.half_m();
+            Shape::Polygon { vertices } => return bounds_of(vertices),
+        };
         let north = degrees(height / EARTH_RADIUS_M);
         let east_at = |latitude: f64| degrees(width / EARTH_RADIUS_M / radians(latitude).cos());
         // The degrees are widest on the side of the pole.
@@ -217,16 +261,29 @@ impl Shape {
         }
     }
 
+    /// Metres from the middle to what may be farthest from it.
+    fn radius_m(&self, middle: Point, bounds: Area) -> f64 {
+        match self {
+            Shape::Circle { radius_m } => *radius_m,
+            Shape::Rectangle { width_m, height_m } => {
+                let (width, height) = (width_m / 2.0, height_m / 2.0);
+                (width * width + height * height).sqrt()
+            }
+            Shape::Polygon { .. } => {
+                let corners = [bounds.west, bounds.east].into_iter().flat_map(|longitude| {
+                    [bounds.south, bounds.north].map(|latitude| middle.distance_m(Point { longitude, latitude }))
+                });
+                corners.fold(0.0, f64::max)
+            }
+        }
+    }
+
     /// The cells that together cover the shape around a place: the one in the middle, then those around it as far as
     /// they are needed.
-    pub fn cells(self, middle: Point) -> Vec<Cell> {
+    pub fn cells(&self, middle: Point) -> Vec<Cell> {
         const AROUND: [(i32, i32); 8] = [(0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)];
-        let (width, height) = self.half_m();
-        let radius = match self {
-            Shape::Circle { radius_m } => radius_m,
-            Shape::Rectangle { .. } => (width * width + height * height).sqrt(),
-        };
         let bounds = self.bounds(middle);
+        let radius = self.radius_m(middle, bounds);
         let mut steps = steps_for(radius, middle.latitude);
         if steps > 1 && !covers(Cell::around(middle, steps), bounds) {
             steps -= 1;
@@ -321,7 +378,15 @@ mod tests {
             let near = |rng: &mut Rng| (rng.index(2001) as f64 - 1000.0) / 1000.0 * degrees(radius_m / EARTH_RADIUS_M);
             let (east, north) = (near(&mut rng), near(&mut rng));
             let Some(place) = Point::new(middle.longitude + east, middle.latitude + north) else { continue };
-            for shape in [Shape::Circle { radius_m }, Shape::Rectangle { width_m: radius_m, height_m: radius_m * 1.5 }]
+            let triangle = (0..3).map(|_| {
+                let (longitude, latitude) = (middle.longitude + near(&mut rng), middle.latitude + near(&mut rng));
+                Point { longitude, latitude }
+            });
+            let vertices: Vec<Point> = triangle.collect();
+            let centre = midpoint(&vertices);
+            let rectangle = Shape::Rectangle { width_m: radius_m, height_m: radius_m * 1.5 };
+            for (shape, middle) in
+                [(Shape::Circle { radius_m }, middle), (rectangle, middle), (Shape::Polygon { vertices }, centre)]
             {
                 if shape.distance_m(middle, place).is_some() {
                     let score = place.score() as f64;

@@ -3,7 +3,7 @@
 //! The cells of a grid that cover the searched shape are ranges of scores; what lies in them is looked at one by one.
 
 use super::{Done, point, reply_distance, reply_point, unit_m};
-use crate::base::geohash::{Point, Shape};
+use crate::base::geohash::{Point, Shape, midpoint};
 use crate::commands::ctx::{Ctx, float, integer, is_option};
 use crate::commands::effects::class;
 use crate::commands::error::{self, CommandError};
@@ -92,6 +92,21 @@ impl<'a> Query<'a> {
         Ok(())
     }
 
+    /// Returns how many words belong to it. As Valkey since 9.0; its middle is that of its vertices.
+    fn take_polygon(&mut self, argv: Argv<'_>, at: usize) -> Result<usize, CommandError> {
+        let count = integer(argv.at(at)).ok().and_then(|count| i32::try_from(count).ok());
+        let count = count.ok_or_else(|| CommandError::new("ERR invalid number of vertices"))?;
+        let present = (argv.len() - at - 1) / 2;
+        let count = usize::try_from(count).ok().filter(|count| (3..=present).contains(count));
+        let too_few = || CommandError::new("ERR GEOSEARCH BYPOLYGON must have at least 3 vertices");
+        let count = count.ok_or_else(too_few)?;
+        let vertices: Vec<Point> =
+            (0..count).map(|vertex| point(argv, at + 1 + 2 * vertex)).collect::<Result<_, _>>()?;
+        self.middle = Some(midpoint(&vertices));
+        self.shape = Some(Shape::Polygon { vertices });
+        Ok(1 + 2 * count)
+    }
+
     /// Reads the options from argument `at` on.
     fn take_options(&mut self, form: Form, zset: Option<&ZSet>, argv: Argv<'a>, mut at: usize) -> Done {
         while at < argv.len() {
@@ -141,7 +156,15 @@ impl<'a> Query<'a> {
         let (word, after) = (argv.at(at), argv.len() - at - 1);
         let circle = matches!(self.shape, Some(Shape::Circle { .. }));
         let rectangle = matches!(self.shape, Some(Shape::Rectangle { .. }));
+        let polygon = matches!(self.shape, Some(Shape::Polygon { .. }));
         match word {
+            _ if is_option(word, "BYPOLYGON")
+                && after >= 2
+                && !(circle || rectangle || self.from_place || self.from_member) =>
+            {
+                self.take_polygon(argv, at + 1)
+            }
+            _ if polygon && !is_option(word, "STOREDIST") => Err(error::SYNTAX),
             _ if is_option(word, "FROMMEMBER") && after >= 1 && !self.from_place => {
                 self.take_member(zset, argv.at(at + 1))?;
                 Ok(1)
@@ -177,7 +200,8 @@ impl<'a> Query<'a> {
         let lacking = |what: &str| {
             CommandError::quoting(&format!("ERR exactly one of {what} can be specified for "), command, "")
         };
-        if form.is_search() && !self.from_member && !self.from_place {
+        let polygon = matches!(self.shape, Some(Shape::Polygon { .. }));
+        if form.is_search() && !self.from_member && !self.from_place && !polygon {
             return Err(lacking("FROMMEMBER or FROMLONLAT"));
         }
         if form.is_search() && self.shape.is_none() {
@@ -195,7 +219,7 @@ impl<'a> Query<'a> {
 
     /// What lies within the shape, in the order that was asked for.
     fn search(&self, zset: &ZSet) -> Vec<Found> {
-        let (Some(middle), Some(shape)) = (self.middle, self.shape) else { return Vec::new() };
+        let (Some(middle), Some(shape)) = (self.middle, &self.shape) else { return Vec::new() };
         let limit = if self.any { self.count } else { usize::MAX };
         let mut found = Vec::new();
         let mut previous = None;
@@ -336,7 +360,7 @@ pub(super) fn georadiusbymember_ro(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
 }
 
 /// GEOSEARCH key FROMMEMBER member|FROMLONLAT longitude latitude BYRADIUS radius unit|BYBOX width height unit
-/// \[options\]
+/// \[options\], or BYPOLYGON count longitude latitude ... without a FROM
 pub(super) fn geosearch(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     run(ctx, argv, Form::Search, |_, _| Ok(2))
 }

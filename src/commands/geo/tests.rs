@@ -108,6 +108,44 @@ fn searches_and_their_errors() {
     }
 }
 
+/// As Valkey 9.1 answered.
+#[test]
+fn polygons() {
+    let mut bench = bench();
+    let corners = "12 37 12 39 16 39 16 37";
+    let few = "-ERR GEOSEARCH BYPOLYGON must have at least 3 vertices";
+    for (options, reply) in [
+        ("bypolygon 4 CORNERS", "*2 $7 Palermo $7 Catania"),
+        ("bypolygon 4 CORNERS desc withdist", "*2 *2 $7 Catania $11 111411.0839 *2 $7 Palermo $10 56987.4933"),
+        ("bypolygon 4 CORNERS count 1", "*1 $7 Palermo"),
+        ("bypolygon 3 12 37 12 39 16 39", "*1 $7 Palermo"),
+        ("bypolygon 3 1 1 2 2 3 1 bypolygon 4 CORNERS", "*2 $7 Palermo $7 Catania"),
+        ("bypolygon x CORNERS", "-ERR invalid number of vertices"),
+        ("bypolygon 2147483648 CORNERS", "-ERR invalid number of vertices"),
+        ("bypolygon 2147483647 CORNERS", few),
+        ("bypolygon -1 CORNERS", few),
+        ("bypolygon 2 CORNERS", few),
+        ("bypolygon 5 CORNERS", few),
+        ("asc asc bypolygon 3 1", few),
+        ("asc asc asc bypolygon 3", "-ERR syntax error"),
+        ("bypolygon 3 12 37 12 99 16 39", "-ERR invalid longitude,latitude pair 12.000000,99.000000"),
+        ("bypolygon 3 12 37 12 x 16 39", "-ERR value is not a valid float"),
+        ("bypolygon 4 CORNERS km", "-ERR syntax error"),
+        ("bypolygon 4 CORNERS byradius 10 km", "-ERR syntax error"),
+        ("bypolygon 4 CORNERS frommember Palermo", "-ERR syntax error"),
+        ("bypolygon 4 CORNERS storedist", "-ERR syntax error"),
+        ("byradius 10 km bypolygon 4 CORNERS", "-ERR syntax error"),
+        ("fromlonlat 1 1 bypolygon x CORNERS", "-ERR syntax error"),
+        ("bypolygon 4 CORNERS any", "-ERR the ANY argument requires COUNT argument"),
+    ] {
+        let options = options.replace("CORNERS", corners);
+        assert_eq!(bench.line(&format!("geosearch g {options}")), reply, "{options}");
+    }
+    assert_eq!(bench.line("geosearch none bypolygon 3 12 37 12 39 16 39"), "*0");
+    assert_eq!(bench.line(&format!("geosearchstore d g bypolygon 4 {corners} storedist")), ":2");
+    assert_eq!((bench.dirty, bench.events().join(",").as_str()), (2, "geosearchstore d"));
+}
+
 #[test]
 fn what_is_found_may_be_stored() {
     let mut bench = bench();
