@@ -359,3 +359,37 @@ fn a_module_value_is_refused_by_name_and_the_old_data_is_kept() {
     ours.wait_for_log("no matching module type 'vectorset'");
     assert_eq!(ours.cmd(&["GET", "kept"]), Value::bulk("1"));
 }
+
+#[test]
+fn vectors_that_a_master_sends_live_are_told_by_name_and_key() {
+    let (master, ours) = (Server::start(REDIS_8_2, &[]), Server::start(Kind::Ours, &[]));
+    ours.follow(&master);
+    let mut client = master.client();
+    client.good(&["SELECT", "3"]);
+    client.good(&["VADD", "vectors", "VALUES", "2", "1", "0.5", "element"]);
+    client.good(&["SET", "after", "1"]);
+    ours.wait_caught_up(&master);
+    ours.wait_for_log("== CRITICAL == The command 'VADD' of our master for 'vectors' in db 3 was not applied");
+    assert_eq!(ours.info("master_stream_errors"), "1");
+    assert_eq!(ours.info("master_stream_first_error"), "cmd=VADD,db=3,key=vectors");
+    // The stream goes on.
+    let mut reader = ours.client();
+    reader.good(&["SELECT", "3"]);
+    assert_eq!(
+        (reader.good(&["GET", "after"]), reader.good(&["EXISTS", "vectors"])),
+        (Value::bulk("1"), Value::Int(0))
+    );
+    // What stood in a transaction with it is done.
+    run(&mut client, &["MULTI", "SET together 1", "VADD vectors VALUES 2 1 2 other", "EXEC"]);
+    ours.wait_caught_up(&master);
+    assert_eq!(ours.info("master_stream_errors"), "2");
+    assert_eq!(reader.good(&["GET", "together"]), Value::bulk("1"));
+    // A full sync makes it good.
+    client.good(&["DEL", "vectors"]);
+    ours.cmd(&["REPLICAOF", "NO", "ONE"]);
+    ours.cmd(&["SET", "own", "1"]);
+    ours.follow(&master);
+    ours.wait_caught_up(&master);
+    assert_eq!(ours.info("master_stream_errors"), "");
+    assert_same_data(&master, &ours);
+}

@@ -136,6 +136,11 @@ fn errors_in_the_stream_are_told_loudly() {
          'unknown command 'NOSUCH', with args beginning with: 'a' ' after processing the command '<unknown>'",
     );
     assert!(server.log().matches("== CRITICAL == This replica").count() < 3, "the lines are rationed");
+    server.wait_for_log("== CRITICAL == The command 'NOSUCH' of our master for 'a' in db 0 was not applied");
+    // Those that were left out are counted though nothing more fails.
+    server.wait_for_log("== CRITICAL == 2 more such errors were not logged.");
+    assert_eq!(server.info("master_stream_errors"), "3");
+    assert_eq!(server.info("master_stream_first_error"), "cmd=NOSUCH,db=0,key=a");
 }
 
 #[test]

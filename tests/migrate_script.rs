@@ -201,3 +201,24 @@ fn whoever_is_killed_the_source_is_as_it_was_and_a_second_run_ends_well() {
     assert!(output.status.success(), "{}", text(&output));
     assert!(text(&output).contains("killed: source 1, bridge 1, target 1, script 0; 0 failed"), "{}", text(&output));
 }
+
+#[test]
+fn data_that_nobody_can_hold_is_named_and_nothing_is_waited_for() {
+    let (source, target) = (Server::start(Kind::Peer("redis-server-8.2"), &[]), Server::start(Kind::Stock, &[]));
+    source.client().good(&["VADD", "vectors", "VALUES", "2", "1", "0.5", "element"]);
+    let output = migrate(&source, &target, &[]).output().expect("python3 runs");
+    let told = text(&output);
+    assert!(!output.status.success() && told.contains("cannot read") && told.contains("vectorset"), "{told}");
+    assert_eq!((target.info("role").as_str(), source.info("connected_slaves").as_str()), ("master", "0"));
+    // What comes live is not passed over either.
+    source.client().good(&["DEL", "vectors"]);
+    let bridge = Server::start(Kind::Ours, &[]);
+    bridge.follow(&source);
+    source.client().good(&["VADD", "vectors", "VALUES", "2", "1", "0.5", "element"]);
+    bridge.wait_caught_up(&source);
+    let place = format!("127.0.0.1:{}", bridge.port());
+    let output = migrate(&source, &target, &["--bridge", &place, "--replace"]).output().expect("python3 runs");
+    let told = text(&output);
+    assert!(!output.status.success() && told.contains("cmd=VADD,db=0,key=vectors"), "{told}");
+    assert_eq!(target.info("role"), "master");
+}

@@ -86,6 +86,7 @@ impl Server {
         self.clients_cron();
         self.replication_cron();
         self.forget_untracked();
+        self.tell_unlogged_stream_errors();
         self.event_loop_ticks();
     }
 

@@ -47,12 +47,12 @@ impl Server {
             if is_http(argv.at(0)) {
                 return self.security_warning(id);
             }
-            return self.reject(id, None, unknown_command(argv));
+            return self.reject(id, None, argv, unknown_command(argv));
         };
         if let Err(error) = self.may_run(id, index, argv) {
             // A container is not to blame for subcommands that it does not have.
             let is_known = self.table.commands[index].subcommands.is_empty() || argv.len() < 2;
-            return self.reject(id, is_known.then_some(index), error);
+            return self.reject(id, is_known.then_some(index), argv, error);
         }
         let Some(client) = self.clients.get_mut(id) else { return };
         client.last_command = Some(index);
@@ -91,7 +91,7 @@ impl Server {
 
     /// Answers why a command does not run. A transaction that it was to be part of is spoilt; one that it was to
     /// execute is over.
-    fn reject(&mut self, id: ClientId, index: Option<usize>, error: CommandError) {
+    fn reject(&mut self, id: ClientId, index: Option<usize>, argv: Argv<'_>, error: CommandError) {
         let mut text = error.0;
         if self.tracking.is_on() {
             self.forget_caching(id);
@@ -110,23 +110,25 @@ impl Server {
         }
         self.stats.note_error(&text);
         if let Some(client) = self.clients.get_mut(id) {
-            if let Some(multi) = &mut client.multi {
+            // Of a transaction that our master has executed we do what we can; that a part is missing is told.
+            if let Some(multi) = client.multi.as_mut().filter(|_| !client.session.from_master) {
                 multi.broken = true;
             }
             client.reply.error(&text);
             if client.session.from_master {
-                self.note_stream_error(index, &text);
+                self.note_stream_error(id, index, argv, &text);
             }
         }
     }
 
     fn queue(&mut self, id: ClientId, index: usize, argv: Argv<'_>) {
         if let Err(error) = self.check_if_protected(id, index) {
-            return self.reject(id, Some(index), error);
+            return self.reject(id, Some(index), argv, error);
         }
         let no_multi = self.table.commands[index].flags & flag::NO_MULTI != 0;
         if no_multi {
-            return self.reject(id, Some(index), CommandError::new("ERR Command not allowed inside a transaction"));
+            let error = CommandError::new("ERR Command not allowed inside a transaction");
+            return self.reject(id, Some(index), argv, error);
         }
         if let Some(client) = self.clients.get_mut(id) {
             if let Some(multi) = &mut client.multi {
@@ -300,7 +302,7 @@ impl Server {
             if let Some(client) = self.clients.get_mut(id) {
                 client.reply.error(&error.0);
                 if client.session.from_master {
-                    self.note_stream_error(Some(index), &error.0);
+                    self.note_stream_error(id, Some(index), argv, &error.0);
                 }
             }
         }

@@ -89,6 +89,7 @@ impl Server {
 
     /// A snapshot has put an end to what was before `offset`.
     pub(super) fn begin_trust(&mut self, offset: u64) {
+        self.repl.stream_errors.forgive();
         let mismatch = std::mem::take(&mut self.repl.link.check.mismatch);
         self.repl.mistrust.until = mismatch.then_some(offset);
     }

@@ -5,6 +5,7 @@ use crate::replication::master::{Replica, ReplicaStage};
 use crate::replication::replica::LinkStage;
 use crate::server::loading::LoadReason;
 use crate::server::progress::State;
+use crate::server::repl_errors::Failed;
 use crate::server::{Client, Server};
 
 /// Writes the section.
@@ -43,6 +44,11 @@ pub fn write(server: &Server, out: &mut String) {
     out.line("repl_backlog_first_byte_offset", if active { repl.log.first() + 1 } else { 0 });
     out.line("repl_backlog_histlen", if active { repl.log.len() } else { 0 });
     out.line("repl_stream_mismatches", repl.mistrust.count);
+    if let Some((first, count)) = repl.stream_errors.since_sync() {
+        let Failed { command, db, key } = first;
+        out.line("master_stream_errors", count);
+        out.line("master_stream_first_error", format!("cmd={command},db={db},key={key}"));
+    }
     out.line("repl_refused_syncs", repl.translation.refused_syncs);
     out.line("repl_degraded_syncs", repl.translation.degraded_syncs);
     out.line("repl_degraded_items", repl.translation.degraded_items);
