@@ -3,24 +3,31 @@
 //! Ancestors: `sds` and `dictEntry`, here in one block without a pointer between them.
 //!
 //! ```text
-//! Member   [len][member]
+//! Member   [member], with its length in the pointer's highest byte; or, if that is 0xFF, [len][member]
 //! Field    [len][field][len][value]
 //! ZMember  [score f64][len][member]
 //! len      one byte below 0xFD; 0xFD, 0xFE, 0xFF say that 2, 4 or 8 bytes follow, little end first
 //! ```
 //!
 //! Nothing is aligned: every number is read byte-wise. The size of a block follows from its lengths, so that it is
-//! stored nowhere.
+//! stored nowhere. Addresses of a process lie below 2^56 on all machines that there are (47 bits on x86-64, 48 on
+//! aarch64, and more only for who asks), so the highest byte of a pointer is free.
 
 use super::ranked::RankedMember;
 use super::table::TableEntry;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
+use std::num::NonZero;
 use std::ptr::NonNull;
 
 const SCORE_BYTES: usize = 8;
 
-/// An element of a set.
-pub struct Member(Block);
+/// An element of a set: a pointer that must not be read before the length was taken out of it.
+pub struct Member(NonNull<u8>);
+
+/// In place of a length: it stands in the block.
+const LENGTH_INSIDE: usize = 0xFF;
+const LENGTH_SHIFT: u32 = usize::BITS - 8;
+const ADDRESS: usize = (1 << LENGTH_SHIFT) - 1;
 
 /// A field of a hash with its value.
 pub struct Field(Block);
@@ -34,18 +41,41 @@ pub struct ZHandle(NonNull<u8>);
 
 impl Member {
     pub fn new(member: &[u8]) -> Self {
-        let mut writer = Writer::new(text_size(member));
-        writer.text(member);
-        Self(writer.done())
+        let len = member.len().min(LENGTH_INSIDE);
+        let block = if len == LENGTH_INSIDE {
+            let mut writer = Writer::new(text_size(member));
+            writer.text(member);
+            writer.done()
+        } else {
+            let mut writer = Writer::new(len.max(1));
+            writer.put(member);
+            writer.block
+        };
+        assert!(block.0.addr().get() <= ADDRESS, "an address has a byte to spare");
+        Self(block.0.map_addr(|address| address | len << LENGTH_SHIFT))
     }
 
+    #[inline]
+    fn block(&self) -> Block {
+        // SAFETY: the address of a block is not 0.
+        Block(self.0.map_addr(|word| unsafe { NonZero::new_unchecked(word.get() & ADDRESS) }))
+    }
+
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
-        self.0.text_at(0).0
+        let (len, block) = (self.0.addr().get() >> LENGTH_SHIFT, self.block().0);
+        // SAFETY: the block was filled with so many bytes, or with a text; the borrow of self keeps it alive.
+        unsafe {
+            if len == LENGTH_INSIDE { text_after(block, 0).0 } else { std::slice::from_raw_parts(block.as_ptr(), len) }
+        }
     }
 
     /// Bytes of the allocation.
     pub fn size(&self) -> usize {
-        self.0.text_at(0).1
+        match self.0.addr().get() >> LENGTH_SHIFT {
+            LENGTH_INSIDE => text_size(self.bytes()),
+            len => len.max(1),
+        }
     }
 }
 
@@ -54,13 +84,18 @@ impl TableEntry for Member {
     fn key(&self) -> &[u8] {
         self.bytes()
     }
+
+    #[inline]
+    fn address(word: *const u8) -> *const u8 {
+        word.map_addr(|word| word & ADDRESS)
+    }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
         let size = self.size();
         // SAFETY: this is the block's only owner and its size is what its lengths say.
-        unsafe { self.0.free(size) }
+        unsafe { self.block().free(size) }
     }
 }
 
@@ -299,7 +334,7 @@ impl Writer {
 mod tests {
     use super::*;
 
-    const SIZES: [usize; 9] = [0, 1, 7, 0xFC, 0xFD, 0x100, 0xFFFF, 0x1_0000, 70_000];
+    const SIZES: [usize; 11] = [0, 1, 7, 0xFC, 0xFD, 0xFE, 0xFF, 0x100, 0xFFFF, 0x1_0000, 70_000];
 
     fn text(len: usize, salt: usize) -> Vec<u8> {
         (0..len).map(|n| (n * 31 + salt) as u8).collect()
@@ -310,12 +345,13 @@ mod tests {
         for len in SIZES {
             let bytes = text(len, 1);
             let (member, scored) = (Member::new(&bytes), ZMember::new(&bytes, -2.5));
-            assert_eq!((member.key(), member.size()), (&bytes[..], text_size(&bytes)));
+            let size = if len < LENGTH_INSIDE { len.max(1) } else { text_size(&bytes) };
+            assert_eq!((member.key(), member.size()), (&bytes[..], size));
             assert_eq!((scored.key(), scored.score(), scored.size()), (&bytes[..], -2.5, 8 + text_size(&bytes)));
             // SAFETY: `scored` lives to the end of this block.
             assert_eq!(unsafe { scored.handle() }.bytes(), &bytes[..]);
         }
-        assert_eq!(Member::new(b"0123456").size(), 8);
+        assert_eq!(Member::new(b"01234567").size(), 8);
     }
 
     #[test]

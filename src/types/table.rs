@@ -26,6 +26,12 @@ pub trait TableEntry {
     /// The bytes by which the entry is found. They must not change while the entry is in a table.
     fn key(&self) -> &[u8];
 
+    /// Where in memory that is to which an entry's word points. It is only used to ask for it in advance.
+    #[inline]
+    fn address(word: *const u8) -> *const u8 {
+        word
+    }
+
     /// Asks the processor for what the entry points to. The entry itself should be near by now.
     #[inline]
     fn prefetch_inside(&self) {}
@@ -261,8 +267,8 @@ impl<T: TableEntry> Table<T> {
         let candidates = bucket.matches(tag_of(hash));
         if candidates != 0 {
             let slot = (candidates.trailing_zeros() / 8) as usize;
-            // SAFETY: a tag other than 0 says that the slot holds an entry, whose word is an address.
-            prefetch(unsafe { bucket.slots[slot].child }.cast());
+            // SAFETY: a tag other than 0 says that the slot holds an entry, which is one word.
+            prefetch(T::address(unsafe { bucket.slots[slot].child }.cast()));
         }
         if bucket.is_chained() {
             prefetch(bucket.child().cast());
@@ -787,10 +793,10 @@ unsafe fn allocate_buckets<T>(count: usize) -> *mut Bucket<T> {
 }
 
 /// Brings the entries of a bucket near before they are hashed one after the other.
-fn prefetch_entries<T>(bucket: &Bucket<T>) {
+fn prefetch_entries<T: TableEntry>(bucket: &Bucket<T>) {
     for slot in slots_of(bucket.occupied()) {
-        // SAFETY: an occupied slot holds an entry, whose one word is an address.
-        let entry: *const u8 = unsafe { bucket.slots[slot].child }.cast();
+        // SAFETY: an occupied slot holds an entry, which is one word.
+        let entry = T::address(unsafe { bucket.slots[slot].child }.cast());
         prefetch(entry);
         prefetch(entry.wrapping_add(64));
     }
