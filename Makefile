@@ -4,7 +4,7 @@ CARGO  ?= cargo
 PREFIX ?= /usr/local
 ARGS   ?=
 
-.PHONY: all build run test sim mutants fuzz lint compare bench install uninstall clean peers
+.PHONY: all build run test sim mutants fuzz lint compare bridge bench install uninstall clean peers
 
 all: build
 
@@ -48,6 +48,10 @@ lint:
 # make compare ARGS="--count 100000 --seed 7"; scripts/compare --help names the parts
 compare: build peers
 	scripts/compare all $(ARGS)
+
+# make bridge ARGS="--from valkey-server-9.1 --seed 7": five servers over five servers, a bridge between them, 25 pairs
+bridge: build peers
+	scripts/bridge-matrix $(ARGS)
 
 # make bench ARGS="requests --commands GET,SET --rounds 3"; scripts/bench --list names the parts
 bench:

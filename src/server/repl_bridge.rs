@@ -44,13 +44,17 @@ impl Server {
         if !self.repl.bridge.is_on {
             return;
         }
-        let (theirs, name) = (self.dialect_of(client), repl_master::replica_name(client));
+        let (told, name) = (self.dialect_told(client), repl_master::replica_name(client));
+        let theirs = self.dialect_of(client);
         match self.repl.bridge.dialect {
-            Some(ours) if theirs >= ours => return,
+            Some(ours) if theirs >= ours => {
+                self.repl.bridge.dialect_is_told |= told == Some(ours);
+                return;
+            }
             Some(ours) => self.part_from_replicas(&format!("Replica {name} understands {theirs}, not {ours}")),
             None => {}
         }
-        self.speak(theirs);
+        self.speak(theirs, told.is_some());
     }
 
     /// Whether a replica that would continue from `position` understands what it lacks and what will follow.
@@ -63,9 +67,12 @@ impl Server {
                 self.part_from_replicas(&format!("Replica {name} understands {theirs}, not {ours}"));
                 false
             }
-            Some(_) => position >= self.repl.bridge.spoken_from,
+            Some(ours) => {
+                self.repl.bridge.dialect_is_told |= told == Some(ours);
+                position >= self.repl.bridge.spoken_from
+            }
             None if position == end => {
-                self.speak(theirs);
+                self.speak(theirs, told.is_some());
                 true
             }
             None => false,
@@ -95,9 +102,10 @@ impl Server {
     }
 
     /// All that is appended from here on is said so.
-    fn speak(&mut self, dialect: Dialect) {
+    fn speak(&mut self, dialect: Dialect, is_told: bool) {
         let bridge = &mut self.repl.bridge;
         bridge.dialect = Some(dialect);
+        bridge.dialect_is_told = is_told;
         bridge.spoken_from = self.repl.log.end();
         log::info!("This bridge speaks {dialect} from offset {} on.", bridge.spoken_from);
     }
@@ -108,6 +116,7 @@ impl Server {
         let attached = attached.iter().filter_map(|id| self.clients.get(*id));
         let lowest = attached.map(|client| self.dialect_of(client)).min();
         self.repl.bridge.dialect = lowest;
+        self.repl.bridge.dialect_is_told = false;
         self.repl.bridge.spoken_from = 0;
     }
 
@@ -138,8 +147,10 @@ impl Server {
             let old_valkey = client.introduction.valkey_major.is_some_and(|major| major < VALKEY_WITH_FIELD_EXPIRY);
             old_valkey || self.rdb_version_told(client).is_some()
         };
+        // A replica that is cut off at the moment is there all the same.
         self.config.repl_incompatible_data == ReplIncompatibleData::Degrade
-            && self.replicas().iter().filter_map(|id| self.clients.get(*id)).any(is_told)
+            && (self.repl.bridge.dialect_is_told
+                || self.replicas().iter().filter_map(|id| self.clients.get(*id)).any(is_told))
     }
 
     /// Hands changes on in words that the replicas know.

@@ -64,6 +64,8 @@ pub struct Bridge {
     pub master_rdb_version: Option<u16>,
     /// What the replicas of this history understand; none before there was one.
     pub dialect: Option<Dialect>,
+    /// Whether somebody told that there are replicas of this dialect; else we have concluded it.
+    pub dialect_is_told: bool,
     /// From where on the log is said so.
     pub spoken_from: u64,
     /// How often other commands were said than came.

@@ -17,6 +17,8 @@ use understudy::server::{Doors, Server};
 /// One server, up or down.
 pub struct Node {
     pub number: usize,
+    /// What it has in its configuration beyond the others.
+    pub directives: String,
     pub server: Option<Server>,
     /// Its disk while it is down.
     disk: Disk,
@@ -52,6 +54,7 @@ impl Node {
     pub fn new(number: usize) -> Node {
         Node {
             number,
+            directives: String::new(),
             server: None,
             disk: Disk::Simulated(SimulatedDisk::default()),
             door: channel().0,

@@ -38,7 +38,8 @@ impl Oracle {
     pub fn observe(&mut self, server: &Server, seen: &mut Seen) -> Result<(), String> {
         // Who has just been told to follow another may have written in the same turn before.
         let wrote = seen.was_master && seen.replid == server.repl.replid;
-        seen.was_master = !server.repl.is_replica();
+        // A bridge is the master of its own history, whomever it follows.
+        seen.was_master = server.repl.writes_stream();
         let log = &server.repl.log;
         if server.repl.mistrust.count > 0 {
             return Err("the sums of a stream were said to differ".into());
@@ -52,7 +53,7 @@ impl Oracle {
             return Ok(());
         }
         let known_from = if seen.replid == *replid { seen.end } else { log.first() };
-        if server.repl.is_replica() && !wrote {
+        if !server.repl.writes_stream() && !wrote {
             self.check_bytes(server, known_from.clamp(log.first(), end), end)?;
         } else {
             if seen.replid == *replid && end < seen.end {
@@ -150,14 +151,26 @@ impl Oracle {
             return Ok(());
         }
         let digest: String = dataset_digest(&server.keys).iter().map(|byte| format!("{byte:02x}")).collect();
-        let place = (self.origin(&repl.replid, repl.log.end()).to_string(), repl.log.end());
-        let (known, who) = self.digests.entry(place).or_insert_with(|| (digest.clone(), node));
-        if *known != digest {
-            return Err(format!(
-                "at offset {} of {} its data differs from what node {who} had there ({digest}, {known})",
-                repl.log.end(),
-                repl.replid
-            ));
+        // Where it is in its own history, and where a bridge is in its master's.
+        let mut places = vec![(repl.replid.clone(), repl.log.end())];
+        if let Some(upstream) = &repl.bridge.upstream {
+            let whole = self.end_of(&upstream.replid).ok_or("a bridge is in a history that nobody ever made")?;
+            if upstream.offset > whole {
+                return Err(format!(
+                    "a bridge is at {} of {}, which goes to {whole} only",
+                    upstream.offset, upstream.replid
+                ));
+            }
+            places.push((upstream.replid.clone(), upstream.offset));
+        }
+        for (replid, offset) in places {
+            let place = (self.origin(&replid, offset).to_string(), offset);
+            let (known, who) = self.digests.entry(place).or_insert_with(|| (digest.clone(), node));
+            if *known != digest {
+                return Err(format!(
+                    "at offset {offset} of {replid} its data differs from what node {who} had there ({digest}, {known})"
+                ));
+            }
         }
         Ok(())
     }

@@ -29,6 +29,8 @@ struct Run {
     agenda: BTreeMap<(u64, u64), Task>,
     tasks: u64,
     in_peace: bool,
+    /// Whether nodes come to be bridges, and cease to be, as the run goes.
+    turns_bridges: bool,
 }
 
 /// Runs one seed to its end. An error tells what was not true; `Ok` counts what happened.
@@ -49,11 +51,12 @@ impl Run {
             world.follows.push(parent);
         }
         world.directives = directives(&mut world.rng);
+        let turns_bridges = make_bridges(&mut world);
         for number in 0..nodes {
             world.start(number);
         }
         let storm_until_us = world.now_us + 5_000_000 + world.rng.below(STORM_US - 5_000_000);
-        let mut run = Run { world, agenda: BTreeMap::new(), tasks: 0, in_peace: false };
+        let mut run = Run { world, agenda: BTreeMap::new(), tasks: 0, in_peace: false, turns_bridges };
         for writer in 0..1 + run.world.rng.index(2) {
             run.world.writers.push(Writer::new(writer));
             run.at(1000, Task::Write(writer));
@@ -333,7 +336,8 @@ impl Run {
     }
 
     fn configure(&mut self, node: usize) -> Result<(), String> {
-        let (name, values): (&str, &[&str]) = match self.world.rng.below(7) {
+        let (name, values): (&str, &[&str]) = match self.world.rng.below(8) {
+            7 if self.turns_bridges => ("replication-bridge", &["yes", "no"]),
             0 => ("repl-diskless-sync", &["yes", "no"]),
             1 => ("repl-diskless-load", &["disabled", "on-empty-db", "swapdb"]),
             2 => ("repl-backlog-size", &["16384", "100kb", "1mb"]),
@@ -398,6 +402,7 @@ impl Run {
         for index in 0..self.world.nodes.len() {
             if let Some(server) = &self.world.nodes[index].server {
                 self.world.oracle.check_data(server, index).map_err(|reason| format!("node {index}: {reason}"))?;
+                *self.world.counts.entry("rewritten").or_default() += server.repl.bridge.rewritten;
             }
         }
         let later = self.world.now_us + 2_000_000;
@@ -405,17 +410,19 @@ impl Run {
         self.check_leaks()
     }
 
-    /// Whether all nodes are in one history at one offset, with nothing going on.
+    /// Whether all nodes are where their masters are, with nothing going on.
     fn is_well(&self) -> bool {
-        let states = self.world.nodes.iter().zip(&self.world.follows).map(|(node, follows)| {
-            let server = node.server.as_ref()?;
-            let linked = follows.is_none() || server.repl.is_link_up();
-            let calm = server.loading.is_none() && server.keys.expired.is_empty() && linked;
-            let role_fits = server.repl.is_replica() == follows.is_some();
-            (calm && role_fits).then(|| (server.repl.replid.clone(), server.repl.log.end()))
-        });
-        let states: Vec<_> = states.collect();
-        states.iter().all(|state| state.is_some() && *state == states[0])
+        self.world.nodes.iter().zip(&self.world.follows).all(|(node, follows)| {
+            let Some(server) = &node.server else { return false };
+            let repl = &server.repl;
+            let calm = server.loading.is_none() && server.keys.expired.is_empty();
+            let Some(master) = follows else { return calm && !repl.is_replica() };
+            let at_master = self.world.nodes[*master].server.as_ref().is_some_and(|server| {
+                let place = (server.repl.replid.as_str(), server.repl.log.end());
+                place == (repl.master_replid(), repl.applied_offset())
+            });
+            calm && repl.is_replica() && repl.is_link_up() && at_master
+        })
     }
 
     /// Every connection that is there has its reason, and no log keeps more than it should.
@@ -443,7 +450,8 @@ impl Run {
             text += &node.server.as_ref().map_or("down".into(), |server| {
                 let repl = &server.repl;
                 let stage = repl.link.stage;
-                format!("follows {:?}, {stage:?}, {} at {}", repl.master, repl.replid, repl.log.end())
+                let (own, theirs) = ((&repl.replid, repl.log.end()), (repl.master_replid(), repl.applied_offset()));
+                format!("follows {:?}, {stage:?}, own {own:?}, its master's {theirs:?}", repl.master)
             });
             text.push('\n');
         }
@@ -464,6 +472,22 @@ fn leads_to(follows: &[Option<usize>], mut node: usize, ancestor: usize) -> bool
         }
     }
     false
+}
+
+/// In half of the runs some nodes are bridges: either some speak an old dialect, or they may change as the run goes.
+fn make_bridges(world: &mut World) -> bool {
+    let kind = world.rng.below(4);
+    for node in &mut world.nodes {
+        if kind < 2 || world.rng.below(2) == 0 {
+            continue;
+        }
+        node.directives = "replication-bridge yes\n".into();
+        if kind == 2 {
+            node.directives += ["repl-rdb-version auto\n", "repl-rdb-version 9\n"][world.rng.index(2)];
+        }
+        *world.counts.entry("bridges").or_default() += 1;
+    }
+    kind == 3
 }
 
 fn directives(rng: &mut Rng) -> String {

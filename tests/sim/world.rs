@@ -66,7 +66,7 @@ impl World {
     }
 
     pub fn start(&mut self, node: usize) {
-        let mut directives = self.directives.clone();
+        let mut directives = self.directives.clone() + &self.nodes[node].directives;
         if let Some(master) = self.follows[node] {
             directives += &format!("replicaof {} 6379\n", node::address(master).ip());
         }
