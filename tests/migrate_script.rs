@@ -222,3 +222,17 @@ fn data_that_nobody_can_hold_is_named_and_nothing_is_waited_for() {
     assert!(!output.status.success() && told.contains("cmd=VADD,db=0,key=vectors"), "{told}");
     assert_eq!(target.info("role"), "master");
 }
+
+#[test]
+fn a_bridge_that_is_still_loading_is_waited_for() {
+    let (source, target) = (source(), Server::start(Kind::Stock, &[]));
+    let mut bridge = Server::start(Kind::Ours, &[]);
+    bridge.client().good(&["DEBUG", "POPULATE", "500"]);
+    bridge.client().good(&["SAVE"]);
+    bridge.restart_with(&["--key-load-delay", "1500", "--loading-process-events-interval-bytes", "1024"]);
+    assert_eq!(bridge.info("loading"), "1");
+    let place = format!("127.0.0.1:{}", bridge.port());
+    let output = migrate(&source, &target, &["--bridge", &place]).output().expect("python3 runs");
+    assert!(output.status.success(), "{}", text(&output));
+    assert_same_data(&source, &target);
+}

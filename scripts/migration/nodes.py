@@ -1,6 +1,7 @@
 """A server as an operator sees it: what it is, what it reads, how far it has come."""
 
 import socket
+import time
 
 from comparison import resp
 
@@ -9,6 +10,10 @@ REDIS_READS = (((3, 2), 6), ((4, 0), 7), ((5, 0), 8), ((7, 0), 9), ((7, 2), 10),
 REDIS_LATEST_READS = 12
 VALKEY_READS = (((9, 0), 11),)
 VALKEY_LATEST_READS = 80
+
+
+# One that is loading, such as a bridge that a script before this one has left in the middle of a sync, is waited for.
+LOAD_BOUND_SECONDS = 600
 
 
 class Refused(Exception):
@@ -35,7 +40,11 @@ class Node:
             connection = resp.Connection(self.port, timeout=60, host=self.host)
             if self.password:
                 connection.good("AUTH", *([self.user] if self.user else []), self.password)
-            connection.good("PING")
+            deadline = time.monotonic() + LOAD_BOUND_SECONDS
+            while resp.is_error(reply := connection("PING")) and not reply[1].startswith(b"MASTERDOWN"):
+                if not reply[1].startswith(b"LOADING") or time.monotonic() > deadline:
+                    raise RuntimeError(resp.shown_reply(reply))
+                time.sleep(0.1)
             return connection
         except (OSError, socket.timeout, resp.Gone, RuntimeError) as error:
             raise Refused("%s: %s" % (self, error)) from error
