@@ -267,6 +267,7 @@ fn valkey_9_1_over_all() {
         &[
             "DELIFEQ del1 x",
             "SET s2 v5 PX 70000 IFEQ v4",
+            "GEOSEARCHSTORE g5 g1 BYPOLYGON 4 12 36 17 36 17 41 12 41",
             "HSETEX f1 EX 700 FIELDS 2 n 1 o 2",
             "HGETEX f1 PX 90000 FIELDS 2 a g",
             "RESTORE f3 0 $f1",
