@@ -211,6 +211,12 @@ fn a_bridge_is_promoted_and_its_replicas_go_on() {
     assert_same_data(&nodes.bridge, &nodes.replicas[0]);
     assert_eq!(nodes.bridge.info("sync_full"), "1");
     assert_eq!(nodes.bridge.info("bridge_master_replid"), "");
+    // It follows somebody who is not there, and thinks better of it.
+    nodes.bridge.cmd(&["REPLICAOF", "127.0.0.1", "1"]);
+    nodes.bridge.cmd(&["REPLICAOF", "NO", "ONE"]);
+    random_writes(&mut nodes.bridge.client(), 7, 100);
+    nodes.replicas[0].wait_caught_up(&nodes.bridge);
+    assert_eq!(nodes.bridge.info("sync_full"), "1");
     // As a master that becomes a replica of one that has continued its history, it continues, too.
     nodes.replicas[0].cmd(&["REPLICAOF", "NO", "ONE"]);
     nodes.link(&nodes.bridge, nodes.replicas[0].port());
@@ -277,4 +283,32 @@ fn transactions_and_scripts_and_messages_pass_through() {
         nodes.assert_same();
     }
     assert_eq!(nodes.counts()[..2], syncs([1, 1], [0, 0])[..2]);
+}
+
+#[test]
+fn a_failover_to_a_bridge_is_refused_and_one_from_it_succeeds() {
+    let nodes = Bridged::start(REDIS_8_2, &[REDIS_7_0], &[]);
+    nodes.wait_caught_up();
+    let to = |server: &Server| ["FAILOVER", "TO", "127.0.0.1", &server.port().to_string()].map(str::to_string);
+    assert!(!nodes.master.cmd(&to(&nodes.bridge)).is_error());
+    nodes.bridge.wait_for_log("It is refused: a bridge (replication-bridge yes) has a history of its own.");
+    wait_until(BOUND, "the master is the master again", || {
+        nodes.master.info("master_failover_state") == "no-failover" && nodes.master.info("role") == "master"
+    });
+    nodes.writes(1, 200);
+    nodes.assert_same();
+
+    let heir = &nodes.replicas[0];
+    nodes.bridge.cmd(&["REPLICAOF", "NO", "ONE"]);
+    // The heir is to be reached where it listens, not through the proxy.
+    nodes.link(heir, nodes.bridge.port());
+    random_writes(&mut nodes.bridge.client(), 2, 200);
+    let full = (nodes.bridge.info("sync_full"), heir.info("sync_full"));
+    assert!(!nodes.bridge.cmd(&to(heir)).is_error());
+    wait_until(BOUND, "the heir has taken over", || heir.info("role") == "master");
+    nodes.bridge.wait_for_link(heir);
+    random_writes(&mut heir.client(), 3, 200);
+    nodes.bridge.wait_caught_up(heir);
+    assert_same_data(heir, &nodes.bridge);
+    assert_eq!((nodes.bridge.info("sync_full"), heir.info("sync_full")), full, "nobody needed a full sync");
 }

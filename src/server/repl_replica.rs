@@ -215,14 +215,14 @@ impl Server {
     /// Follows nobody any more. The history goes on under a new name; the old one holds up to here.
     pub fn replication_unset_master(&mut self) {
         self.repl.master = None;
-        self.repl.bridge.upstream = None;
+        let parted_in_vain = self.end_upstream_unused();
         self.config.replicaof = None;
         self.repl.link.refused_empty = false;
         self.cancel_link();
         let former = std::mem::replace(&mut self.repl.replid, new_replid(&mut self.rng));
         if self.repl.data_is_known {
             self.repl.second_offset = self.repl.log.end() as i64 + 1;
-            self.repl.replid2 = former;
+            self.repl.replid2 = if parted_in_vain { self.repl.replid2.clone() } else { former };
         } else {
             self.repl.second_offset = -1;
             self.repl.replid2 = "0".repeat(40);

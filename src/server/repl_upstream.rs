@@ -184,6 +184,17 @@ impl Server {
         log::info!("Its own history is {}.", repl.replid);
     }
 
+    /// We follow nobody any more. Whether nothing has come of it that we did: then it is the history that we parted from
+    /// which our replicas know.
+    pub(super) fn end_upstream_unused(&mut self) -> bool {
+        let repl = &mut self.repl;
+        let end = repl.log.end();
+        let upstream = repl.bridge.upstream.take();
+        upstream.is_some_and(|upstream| {
+            (&upstream.replid, upstream.offset) == (&repl.replid2, end) && repl.second_offset == end as i64 + 1
+        })
+    }
+
     /// A bridge comes to be a plain replica: its master's history is its own from here on.
     fn end_upstream(&mut self) {
         let Some(upstream) = self.repl.bridge.upstream.take() else { return };
