@@ -139,6 +139,17 @@ fn commands_on_fields_answer_as_redis_8_2_does() {
         a XPENDING st h
         a XRANGE st - +
         a XDELEX st IDS 0 1-1
+        a XADD dangling 1-1 f v
+        a XADD dangling 2-1 f v
+        a XADD dangling 3-1 f v
+        a XGROUP CREATE dangling g 0
+        a XREADGROUP GROUP g c COUNT 2 STREAMS dangling >
+        a XDEL dangling 1-1 2-1
+        a XDELEX dangling ACKED IDS 4 1-1 2-1 3-1 7
+        a XDELEX dangling KEEPREF IDS 1 1-1
+        a XPENDING dangling g
+        a XDELEX dangling DELREF IDS 2 1-1 9-9
+        a XPENDING dangling g
         a XDELEX st FOO IDS 1 1-1
         a XACKDEL st nog IDS 1 1-1
         a SET x abc

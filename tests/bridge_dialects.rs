@@ -220,3 +220,18 @@ fn without_the_directive_a_replica_of_which_nothing_is_known_is_served_as_ever()
     assert_same(&master, &plain, &replicas.iter().collect::<Vec<_>>());
     assert_eq!(plain.info("master_replid"), master.info("master_replid"));
 }
+
+#[test]
+fn commands_of_other_names_are_said_by_their_own() {
+    let (master, replica) = (Server::start(REDIS_8_2, &[]), Server::start(REDIS_6_2, &[]));
+    let bridge = bridge_of(&master, &[]);
+    tell(&bridge, &replica, 9);
+    replica.follow(&bridge);
+    let renamed = Server::start(Kind::Ours, &["--replication-bridge", "yes", "--rename-command", "DEL", "remove"]);
+    let below = Server::start(REDIS_7_0, &[]);
+    below.follow(&renamed);
+    run(&mut renamed.client(), &["SET a 1", "SET b 1 PX 30", "GETDEL a", "HSET h f 1", "HSETEX h EX 0 FIELDS 1 f 2"]);
+    wait_until(BOUND, "the key expires", || renamed.cmd(&["DBSIZE"]).int() == 0);
+    below.wait_caught_up(&renamed);
+    assert_eq!(below.cmd(&["DBSIZE"]).int(), 0);
+}

@@ -46,6 +46,8 @@ const WORDS: &[(&[&str], usize, &[&str], Release)] = &[
     (&["bitop"], 1, &["DIFF", "DIFF1", "ANDOR", "ONE"], NEVER),
     (&["zunionstore", "zinterstore"], 3, &["COUNT"], NEVER),
     (&["flushall", "flushdb"], 1, &["SYNC"], (6, 2)),
+    // The two families do not mean the same by a negative offset.
+    (&["zrangestore"], 5, &["LIMIT"], NEVER),
 ];
 
 /// These commands may have so many arguments, their name included; more of them since this release.

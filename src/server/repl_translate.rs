@@ -89,8 +89,8 @@ impl Translator<'_> {
     /// What to say in place of these commands, which are the effect of one.
     pub fn translate(&self, db: usize, bytes: &[u8]) -> Spoken {
         let commands = commands_of(bytes);
-        let known: Vec<Known<'_>> = commands.iter().filter_map(|command| self.known(db, command.argv())).collect();
-        if known.iter().all(|command| command.is_understood) && known.len() == commands.len() {
+        let known: Vec<Known<'_>> = commands.iter().map(|command| self.known(db, command.argv())).collect();
+        if known.iter().all(|command| command.is_understood) {
             return Spoken::Verbatim;
         }
         let mut said = Sentence::default();
@@ -107,12 +107,17 @@ impl Translator<'_> {
         Spoken::Otherwise(said)
     }
 
-    fn known<'a>(&'a self, db: usize, argv: Argv<'a>) -> Option<Known<'a>> {
-        let command = &self.table.commands[self.table.lookup(argv)?];
+    fn known<'a>(&'a self, db: usize, argv: Argv<'a>) -> Known<'a> {
+        // Effects go by their own names, be they called otherwise here or not at all.
+        let Some(index) = self.table.lookup(argv).or_else(|| self.table.by_own_name(argv.at(0))) else {
+            let row = Described { name: "", flags: 0, keys: &[] };
+            return Known { row, argv, is_understood: true };
+        };
+        let command = &self.table.commands[index];
         let row = Described { name: &command.name, flags: command.flags, keys: command.keys };
         let is_understood = self.dialect.understands(&command.name, command.since, argv)
             && (row.name != "xclaim" || self.gone_entries(db, argv).is_empty());
-        Some(Known { row, argv, is_understood })
+        Known { row, argv, is_understood }
     }
 
     /// The state of all keys that a command writes.

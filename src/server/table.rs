@@ -281,6 +281,11 @@ impl CommandTable {
         alike.find(called).map(|slot| usize::from(slot.index))
     }
 
+    /// The command of this name, whatever clients call it; no subcommands.
+    pub fn by_own_name(&self, name: &[u8]) -> Option<usize> {
+        self.commands.iter().position(|command| command.name.as_bytes().eq_ignore_ascii_case(name))
+    }
+
     /// The command or subcommand of a full name such as `config|get`.
     pub fn by_full_name(&self, name: &[u8]) -> Option<usize> {
         let Some(bar) = name.iter().position(|&byte| byte == b'|') else { return self.by_name(name) };

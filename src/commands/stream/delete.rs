@@ -123,21 +123,22 @@ pub(super) fn xdelex(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Done {
     let Some(stream) = ctx.keys.stream_mut(key)? else { return Ok(()) };
     let mut deleted = Vec::new();
     ctx.reply.array(ids.len());
-    for id in ids {
-        if stream.get(id).is_none() {
-            ctx.reply.int(-1);
-            continue;
-        }
+    for &id in &ids {
+        let is_there = stream.get(id).is_some();
         let (answer, gone) = delete_one(stream, id, refs);
-        ctx.reply.int(answer);
+        ctx.reply.int(if is_there || answer != 1 { answer } else { -1 });
         if gone {
             deleted.push(id);
         }
     }
-    let acks = if refs == Refs::Delete { drop_references(stream, &deleted) } else { Acks::new() };
+    // References go even where the entry had gone before. Redis lets replicas know only together with other deletions.
+    let acks = if refs == Refs::Delete { drop_references(stream, &ids) } else { Acks::new() };
     if !deleted.is_empty() {
         ctx.changed_times(deleted.len(), class::STREAM, "xdel", key);
         propagate_ids(ctx, b"XDEL", key, None, &deleted);
+    }
+    if !acks.is_empty() {
+        ctx.keys.dirty += u64::from(deleted.is_empty());
         propagate_acks(ctx, key, &acks);
     }
     Ok(())
