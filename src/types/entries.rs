@@ -14,7 +14,7 @@
 //! aarch64, and more only for who asks), so the highest byte of a pointer is free.
 
 use super::ranked::RankedMember;
-use super::table::TableEntry;
+use super::table::{TableEntry, prefetch};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::num::NonZero;
 use std::ptr::NonNull;
@@ -219,6 +219,11 @@ impl RankedMember for ZHandle {
     fn bytes(&self) -> &[u8] {
         // SAFETY: who made the handle promised not to read it after the member was dropped.
         unsafe { self.bytes_during() }
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        prefetch(self.0.as_ptr());
     }
 }
 

@@ -21,11 +21,17 @@ use std::cmp::Ordering;
 /// What a pair carries beside its score: a small handle that can show its bytes.
 pub trait RankedMember: Copy {
     fn bytes(&self) -> &[u8];
+
+    /// Asks the processor for what it points to.
+    #[inline]
+    fn prefetch(&self) {}
 }
 
 /// 64 pairs of 16 bytes: a leaf is a block of 1024 bytes.
 const LEAF_CAPACITY: usize = 64;
 const INNER_CAPACITY: usize = 32;
+/// So many members are asked for before a walk comes to them.
+const AHEAD: usize = 12;
 
 pub struct Ranked<M> {
     root: Node<M>,
@@ -110,7 +116,7 @@ impl<M: RankedMember> Ranked<M> {
 
     /// How many pairs stand before this one, if it is in the tree.
     pub fn rank(&self, score: f64, member: &[u8]) -> Option<usize> {
-        let rank = self.partition_point(|s, m| order(s, m.bytes(), score, member) == Ordering::Less);
+        let rank = self.partition_point(|s, m| order(s, m, score, member) == Ordering::Less);
         let (found, handle) = self.get(rank)?;
         (found == score && handle.bytes() == member).then_some(rank)
     }
@@ -286,14 +292,14 @@ impl<M: RankedMember> Node<M> {
     fn nudge(&mut self, old: f64, member: &[u8], new: f64) -> bool {
         match self {
             Node::Leaf(pairs) => {
-                let at = pairs.partition_point(|(s, m)| order(*s, m.bytes(), old, member) == Ordering::Less);
+                let at = pairs.partition_point(|(s, m)| order(*s, m, old, member) == Ordering::Less);
                 let found = pairs.get(at).is_some_and(|(s, m)| *s == old && m.bytes() == member);
                 if !found || at == 0 || at + 1 == pairs.len() {
                     return false;
                 }
                 let (before, after) = (&pairs[at - 1], &pairs[at + 1]);
-                let keeps_place = order(before.0, before.1.bytes(), new, member) == Ordering::Less
-                    && order(new, member, after.0, after.1.bytes()) == Ordering::Less;
+                let keeps_place = order(before.0, &before.1, new, member) == Ordering::Less
+                    && order(after.0, &after.1, new, member) == Ordering::Greater;
                 if keeps_place {
                     pairs[at].0 = new;
                 }
@@ -325,7 +331,7 @@ impl<M: RankedMember> Node<M> {
     fn remove(&mut self, score: f64, member: &[u8]) -> Option<M> {
         match self {
             Node::Leaf(pairs) => {
-                let at = pairs.partition_point(|(s, m)| order(*s, m.bytes(), score, member) == Ordering::Less);
+                let at = pairs.partition_point(|(s, m)| order(*s, m, score, member) == Ordering::Less);
                 let found = pairs.get(at).is_some_and(|(s, m)| *s == score && m.bytes() == member);
                 found.then(|| pairs.remove(at).1)
             }
@@ -341,22 +347,23 @@ impl<M: RankedMember> Node<M> {
 
 /// The child that holds this pair if any does.
 fn child_of<M: RankedMember>(branches: &[Branch<M>], score: f64, member: &[u8]) -> Option<usize> {
-    let is_past = |b: &Branch<M>| order(b.first.0, b.first.1.bytes(), score, member) == Ordering::Greater;
+    let is_past = |b: &Branch<M>| order(b.first.0, &b.first.1, score, member) == Ordering::Greater;
     branches.partition_point(|b| !is_past(b)).checked_sub(1)
 }
 
-fn order(score: f64, member: &[u8], other_score: f64, other_member: &[u8]) -> Ordering {
+/// Members are looked at only where scores are equal: each is a cache miss.
+fn order<M: RankedMember>(score: f64, member: &M, other_score: f64, other_member: &[u8]) -> Ordering {
     if score < other_score {
         Ordering::Less
     } else if score > other_score {
         Ordering::Greater
     } else {
-        member.cmp(other_member)
+        member.bytes().cmp(other_member)
     }
 }
 
 fn is_before<M: RankedMember>(pair: &(f64, M), other: &(f64, M)) -> bool {
-    order(pair.0, pair.1.bytes(), other.0, other.1.bytes()) == Ordering::Less
+    pair.0 < other.0 || (pair.0 == other.0 && pair.1.bytes() < other.1.bytes())
 }
 
 /// The child that holds a rank, and the rank inside it.
@@ -491,9 +498,13 @@ impl<M: RankedMember> Iterator for Range<'_, M> {
             let until = leaf.len().min(at + (self.end - self.start));
             self.front = &leaf[at..until];
             self.start += until - at;
+            self.front.iter().take(AHEAD).for_each(|(_, member)| member.prefetch());
         }
         let source = if self.front.is_empty() { &mut self.back } else { &mut self.front };
         let (pair, rest) = source.split_first()?;
+        if let Some((_, member)) = rest.get(AHEAD - 1) {
+            member.prefetch();
+        }
         *source = rest;
         Some(*pair)
     }
@@ -511,9 +522,13 @@ impl<M: RankedMember> DoubleEndedIterator for Range<'_, M> {
             let from = (at + 1).saturating_sub(self.end - self.start);
             self.back = &leaf[from..=at];
             self.end -= at + 1 - from;
+            self.back.iter().rev().take(AHEAD).for_each(|(_, member)| member.prefetch());
         }
         let source = if self.back.is_empty() { &mut self.front } else { &mut self.back };
         let (pair, rest) = source.split_last()?;
+        if let Some((_, member)) = rest.len().checked_sub(AHEAD).and_then(|at| rest.get(at)) {
+            member.prefetch();
+        }
         *source = rest;
         Some(*pair)
     }
