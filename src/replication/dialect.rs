@@ -59,10 +59,14 @@ const COUNTS: &[(&[&str], usize, Release)] = &[
     (&["flushall", "flushdb"], 1, (4, 0)),
 ];
 
-/// Never said as they come: payloads carry a version of RDB, which is the master's, and distances on the globe are not
-/// the same to the last digit in all releases.
+/// Never said as they come: payloads carry a version of RDB, which is the master's; distances on the globe are not
+/// the same to the last digit in all releases; and what SORT takes for a number is not, either.
 const NEVER_VERBATIM: &[&str] =
-    &["restore", "restore-asking", "function|restore", "georadius", "georadiusbymember", "geosearchstore"];
+    &["restore", "restore-asking", "function|restore", "georadius", "georadiusbymember", "geosearchstore", "sort"];
+
+/// These have doubles among their arguments. Valkey 9 does not take hexadecimal ones, and Redis 8 not everywhere.
+const WITH_DOUBLES: &[&str] =
+    &["zadd", "zincrby", "zremrangebyscore", "zrangestore", "zunionstore", "zinterstore", "geoadd"];
 
 impl Dialect {
     /// All that is ever spoken.
@@ -121,7 +125,8 @@ impl Dialect {
                 || self.knows(*release)
                 || !(*first..end).any(|at| words.iter().any(|word| argv.at(at).eq_ignore_ascii_case(word.as_bytes())))
         };
-        COUNTS.iter().all(fits) && WORDS.iter().all(knows_words)
+        let is_plain = !WITH_DOUBLES.contains(&name) || !(2..argv.len()).any(|at| is_hexadecimal(argv.at(at)));
+        is_plain && COUNTS.iter().all(fits) && WORDS.iter().all(knows_words)
     }
 }
 
@@ -130,6 +135,12 @@ impl fmt::Display for Dialect {
         let (major, minor) = self.release;
         write!(f, "{major}.{minor}{}", if self.field_expiry { "+field-expiry" } else { "" })
     }
+}
+
+/// Whether this may be a hexadecimal double, or the bound of a range that is one.
+fn is_hexadecimal(arg: &[u8]) -> bool {
+    let digits = arg.iter().position(|byte| !matches!(byte, b'(' | b'+' | b'-'));
+    matches!(digits.and_then(|at| arg.get(at..at + 2)), Some([b'0', b'x' | b'X']))
 }
 
 /// The first two numbers of a text such as `2.8.9`.
@@ -198,6 +209,11 @@ mod tests {
             ("zadd k 1 GT 2 LT", "1.2.0", 6),
             ("zadd k XX 1 GT", "1.2.0", 7),
             ("zadd k GT CH 1 a", "1.2.0", 10),
+            ("zadd k -0x1p3 a", "1.2.0", 0),
+            ("zincrby k 0X2 a", "1.2.0", 0),
+            ("zremrangebyscore k (0x1 5", "1.2.0", 0),
+            ("zremrangebyscore k (1 +inf", "1.2.0", 6),
+            ("sort k STORE l", "1.0.0", 0),
             ("lpop k", "1.0.0", 6),
             ("lpop k 3", "1.0.0", 10),
             ("pexpireat k 5", "2.6.0", 6),

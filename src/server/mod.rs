@@ -4,9 +4,10 @@
 //! (connections), `ahead` (what a pipeline will need), `dispatch` (commands), `acl` (who may run them), `scripting` (programs of them), `blocked`,
 //! `blocked_keys` and `pause` (commands that wait), `pubsub` (messages), `monitor`, `tracking` and `notice` (who looks
 //! on), `slowlog`, `latency` and `histogram` (what takes long), `evict` and `client_memory` (limits of memory), `snapshot`
-//! (the child that saves) and `child` (where children come from), `loading`, `progress` (how far all that is), `repl_master` and `repl_replica` (the two
-//! ends of replication; `repl_feed` writes the stream, `repl_check`, `repl_errors`, `repl_memory` and `repl_safety` guard
-//! them), `failover` (a planned change of master), `cron` (time), `host` and `oom` (what the system is told of us),
+//! (the child that saves) and `child` (where children come from), `loading`, `progress` (how far all that is),
+//! `repl_master` and `repl_replica` (the two ends of replication; `repl_feed` writes the stream, `repl_check`,
+//! `repl_errors`, `repl_memory` and `repl_safety` guard them; `repl_targets`, `repl_upstream`, `repl_bridge` and
+//! `repl_translate` are for replicas of other versions), `failover` (a planned change of master), `cron` (time), `host` and `oom` (what the system is told of us),
 //! `crash` (what is left of us), `admin/` (commands about the house).
 
 pub mod acl;
