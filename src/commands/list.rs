@@ -63,7 +63,7 @@ impl End {
 /// Goes back to a listpack where what was taken has made the list that short.
 #[inline]
 fn shrink(list: &mut List, limits: &CollectionLimits) {
-    if list.kept_nodes() == 1 {
+    if list.node_count() == 1 {
         list.retighten(limits);
     }
 }
@@ -139,7 +139,10 @@ fn pop_one(ctx: &mut Ctx<'_>, key: &[u8], end: End) -> Done {
         Some(element) => reply_element(ctx.reply, element),
         None => ctx.reply.null(),
     }
-    list.remove_range(index, 1);
+    match end {
+        End::Head => list.remove_front(),
+        End::Tail => list.remove_back(),
+    }
     shrink(list, &limits);
     let emptied = list.is_empty();
     popped(ctx, key, end, 1, emptied);

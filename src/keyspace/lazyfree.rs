@@ -32,7 +32,7 @@ pub(super) struct Retired {
 /// Whether it takes long to free a value: how many allocations it has, as far as that is known at once.
 pub fn is_big(value: ValueRef<'_>) -> bool {
     let allocations = match value {
-        ValueRef::List(list) => list.kept_nodes(),
+        ValueRef::List(list) => list.node_count(),
         ValueRef::Set(set) if set.encoding() == "hashtable" => set.len(),
         ValueRef::Hash(hash) if hash.encoding() == "hashtable" => hash.len(),
         ValueRef::Fading(fading) if fading.encoding() == "hashtable" => fading.len(),

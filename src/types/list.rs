@@ -26,14 +26,6 @@ fn node_limit(limits: &CollectionLimits) -> NodeLimit {
     NodeLimit::from_setting(limits.list_max_listpack_size)
 }
 
-/// Takes the entry at one end of a listpack.
-fn pop(pack: &mut Listpack, front: bool) -> Option<Vec<u8>> {
-    let pos = if front { pack.first() } else { pack.last() }?;
-    let value = pack.at(pos).to_vec();
-    pack.remove(pos);
-    Some(value)
-}
-
 impl List {
     pub fn new() -> Self {
         List { repr: Repr::Pack(Listpack::new()) }
@@ -108,10 +100,8 @@ impl List {
                 }
             }
             Repr::Quick(quick) => {
-                if let Some(pack) = quick.only_pack_mut()
-                    && limit.half().allows(pack.total_bytes(), pack.len())
-                {
-                    self.repr = Repr::Pack(std::mem::take(pack));
+                if let Some(pack) = quick.take_only_pack(limit.half()) {
+                    self.repr = Repr::Pack(pack);
                 }
             }
         }
@@ -137,18 +127,36 @@ impl List {
         }
     }
 
-    pub fn pop_front(&mut self) -> Option<Vec<u8>> {
+    /// Removes the first element, if there is one.
+    #[inline]
+    pub fn remove_front(&mut self) {
         match &mut self.repr {
-            Repr::Pack(pack) => pop(pack, true),
-            Repr::Quick(quick) => quick.pop_front(),
+            Repr::Pack(pack) => pack.remove_range(0, 1),
+            Repr::Quick(quick) => quick.remove_front(),
         }
     }
 
-    pub fn pop_back(&mut self) -> Option<Vec<u8>> {
+    /// Removes the last element, if there is one.
+    #[inline]
+    pub fn remove_back(&mut self) {
         match &mut self.repr {
-            Repr::Pack(pack) => pop(pack, false),
-            Repr::Quick(quick) => quick.pop_back(),
+            Repr::Pack(pack) => {
+                pack.last().map(|last| pack.remove(last));
+            }
+            Repr::Quick(quick) => quick.remove_back(),
         }
+    }
+
+    pub fn pop_front(&mut self) -> Option<Vec<u8>> {
+        let value = self.get(0)?.to_vec();
+        self.remove_front();
+        Some(value)
+    }
+
+    pub fn pop_back(&mut self) -> Option<Vec<u8>> {
+        let value = self.get(self.len().checked_sub(1)?)?.to_vec();
+        self.remove_back();
+        Some(value)
     }
 
     // ---- the middle
@@ -206,28 +214,12 @@ impl List {
 
     // ---- whole nodes, as a snapshot has them
 
-    /// The first nodes as they are to be seen, where they differ from what is kept; to be handed to `nodes`.
-    pub fn settled_front(&self) -> Vec<Listpack> {
-        match &self.repr {
-            Repr::Pack(_) => Vec::new(),
-            Repr::Quick(quick) => quick.settled_front(),
-        }
-    }
-
     /// From head to tail, as an original server would have them. A listpack is one node.
-    pub fn nodes<'a>(&'a self, front: &'a [Listpack]) -> impl Iterator<Item = ListNode<'a>> {
-        let replaced = if front.is_empty() { 0 } else { 2 };
-        let kept = (replaced..self.kept_nodes()).filter_map(|place| self.node(place));
-        front.iter().map(ListNode::Packed).chain(kept)
+    pub fn nodes(&self) -> impl Iterator<Item = ListNode<'_>> {
+        (0..self.node_count()).filter_map(|place| self.node(place))
     }
 
-    /// How many there are.
-    pub fn node_count(&self, front: &[Listpack]) -> usize {
-        self.kept_nodes() + front.len() - if front.is_empty() { 0 } else { 2 }
-    }
-
-    /// How many are kept.
-    pub fn kept_nodes(&self) -> usize {
+    pub fn node_count(&self) -> usize {
         match &self.repr {
             Repr::Pack(_) => 1,
             Repr::Quick(quick) => quick.node_count(),

@@ -20,9 +20,14 @@
 //! The owner is one pointer (`thin.rs`). Deliberately absent: negative indexes, and a shrink-to-fit call (there is
 //! nothing to shrink).
 
+mod gapped;
+
+pub use gapped::Gapped;
+
 use super::Element;
 use super::thin::{self, ThinBytes};
 use crate::base::numbers::parse_i64;
+use std::ops::Deref;
 
 const HEADER: usize = 6;
 const TERMINATOR: u8 = 0xFF;
@@ -306,64 +311,27 @@ fn is_valid(bytes: &[u8], deep: bool) -> bool {
     count == COUNT_UNKNOWN || usize::from(count) == entries
 }
 
-impl Listpack {
-    pub fn new() -> Self {
-        Self::from_entries(&[], 0)
+/// A listpack to read, wherever its bytes stand.
+#[repr(transparent)]
+pub struct Pack([u8]);
+
+impl Pack {
+    /// The bytes are a listpack; other bytes would be read wrongly or be a panic.
+    #[inline]
+    fn of(bytes: &[u8]) -> &Self {
+        // SAFETY: a Pack is a slice of bytes and nothing else, as its `repr` says.
+        unsafe { &*(std::ptr::from_ref(bytes) as *const Pack) }
     }
 
-    /// Takes a copy of bytes in the format, or None if they are not. `deep` walks every entry and backlen; only
-    /// bytes that this process wrote itself may do without.
-    pub fn from_bytes_validated(bytes: &[u8], deep: bool) -> Option<Self> {
-        is_valid(bytes, deep).then(|| {
-            let mut pack = Self::allocate(bytes.len());
-            pack.bytes_mut().copy_from_slice(bytes);
-            pack
-        })
-    }
-
-    /// A listpack of `count` entries already encoded.
-    fn from_entries(entries: &[u8], count: usize) -> Self {
-        let total = EMPTY_BYTES + entries.len();
-        let mut pack = Self::allocate(total);
-        let bytes = pack.bytes_mut();
-        bytes[HEADER..total - 1].copy_from_slice(entries);
-        bytes[total - 1] = TERMINATOR;
-        pack.set_count(count);
-        pack
-    }
-
-    /// `total` zero bytes with `total` in the header; the caller fills in the rest.
-    fn allocate(total: usize) -> Self {
-        let header = u32::try_from(total).expect("a listpack is below 4 GiB");
-        let mut memory = ThinBytes::zeroed(total);
-        // SAFETY: `total` is the length just asked for.
-        unsafe { memory.bytes_mut(total)[..4].copy_from_slice(&header.to_le_bytes()) };
-        Listpack { memory }
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Length of the whole in bytes.
     #[inline]
     pub fn total_bytes(&self) -> usize {
-        self.memory.first_word() as usize
-    }
-
-    #[inline]
-    pub fn as_bytes(&self) -> &[u8] {
-        // SAFETY: the first word is the length of the memory, always.
-        unsafe { self.memory.bytes(self.total_bytes()) }
-    }
-
-    /// No caller but `resize_gap` touches the first word.
-    #[inline]
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        let total = self.total_bytes();
-        // SAFETY: as in `as_bytes`.
-        unsafe { self.memory.bytes_mut(total) }
-    }
-
-    /// Bytes taken from the allocator.
-    pub fn memory_bytes(&self) -> usize {
-        thin::capacity_for(self.total_bytes())
+        self.0.len()
     }
 
     /// Number of entries. Counts them only when there are more than the header can say.
@@ -379,194 +347,11 @@ impl Listpack {
         self.total_bytes() == EMPTY_BYTES
     }
 
+    #[inline]
     fn count(&self) -> u16 {
         let bytes = self.as_bytes();
         u16::from_le_bytes([bytes[4], bytes[5]])
     }
-
-    fn set_count(&mut self, count: usize) {
-        let count = u16::try_from(count).unwrap_or(COUNT_UNKNOWN);
-        self.bytes_mut()[4..HEADER].copy_from_slice(&count.to_le_bytes());
-    }
-
-    /// Once unknown, the count stays so: to learn it again would be a walk at every removal.
-    fn adjust_count(&mut self, added: usize, removed: usize) {
-        match self.count() {
-            COUNT_UNKNOWN => {}
-            count => self.set_count(usize::from(count) + added - removed),
-        }
-    }
-
-    // ---- changes
-
-    /// Appends, as an integer if that is what the text says.
-    #[inline]
-    pub fn push(&mut self, value: &[u8]) {
-        self.put(self.end(), 0, &Encoding::of(value));
-        self.adjust_count(1, 0);
-    }
-
-    pub fn push_front(&mut self, value: &[u8]) {
-        self.insert_before(Pos(HEADER as u32), value);
-    }
-
-    pub fn push_int(&mut self, number: i64) {
-        self.put(self.end(), 0, &Encoding::of_int(number));
-        self.adjust_count(1, 0);
-    }
-
-    /// Inserts before the entry at `pos` (or appends at `end()`) and returns where the new entry stands.
-    pub fn insert_before(&mut self, pos: Pos, value: &[u8]) -> Pos {
-        self.put(pos, 0, &Encoding::of(value));
-        self.adjust_count(1, 0);
-        pos
-    }
-
-    /// Replaces the entry at `pos`; the new one stands at the same `pos`.
-    pub fn replace(&mut self, pos: Pos, value: &[u8]) -> Pos {
-        let offset = pos.offset();
-        let old_len = next_offset(self.as_bytes(), offset) - offset;
-        self.put(pos, old_len, &Encoding::of(value));
-        pos
-    }
-
-    /// Removes the entry at `pos` and returns where the entry after it now stands.
-    pub fn remove(&mut self, pos: Pos) -> Option<Pos> {
-        self.remove_many(pos, 1)
-    }
-
-    /// Removes up to `count` entries from `pos` on and returns where the entry after them now stands.
-    pub fn remove_many(&mut self, pos: Pos, count: usize) -> Option<Pos> {
-        let bytes = self.as_bytes();
-        let (mut after, mut removed) = (pos.offset(), 0);
-        while removed < count && bytes[after] != TERMINATOR {
-            after = next_offset(bytes, after);
-            removed += 1;
-        }
-        self.resize_gap(pos.offset(), after - pos.offset(), 0);
-        self.adjust_count(0, removed);
-        (pos != self.end()).then_some(pos)
-    }
-
-    /// Removes up to `count` entries from `index` on.
-    pub fn remove_range(&mut self, index: usize, count: usize) {
-        if let Some(pos) = self.seek(index) {
-            self.remove_many(pos, count);
-        }
-    }
-
-    /// Appends the entries of `other`, already encoded.
-    pub fn append(&mut self, other: &Listpack) {
-        self.insert_all(self.end().offset(), other);
-    }
-
-    /// Puts the entries of `other` before the first.
-    pub fn prepend(&mut self, other: &Listpack) {
-        self.insert_all(HEADER, other);
-    }
-
-    fn insert_all(&mut self, at: usize, other: &Listpack) {
-        let (own, added) = (self.len(), other.len());
-        let entries = &other.as_bytes()[HEADER..other.total_bytes() - 1];
-        self.resize_gap(at, 0, entries.len());
-        self.bytes_mut()[at..at + entries.len()].copy_from_slice(entries);
-        self.set_count(own + added);
-    }
-
-    /// Appends entries that were encoded before.
-    pub fn append_encoded(&mut self, entries: &EncodedEntries) {
-        let at = self.end().offset();
-        self.resize_gap(at, 0, entries.bytes.len());
-        self.bytes_mut()[at..at + entries.bytes.len()].copy_from_slice(&entries.bytes);
-        self.adjust_count(entries.count, 0);
-    }
-
-    /// Replaces the entry at `pos` by a number; it stands at the same `pos`.
-    #[inline]
-    pub fn replace_int(&mut self, pos: Pos, number: i64) {
-        let offset = pos.offset();
-        let old_len = next_offset(self.as_bytes(), offset) - offset;
-        self.put(pos, old_len, &Encoding::of_int(number));
-    }
-
-    /// Every second entry, beginning with the second.
-    pub fn seconds(&self) -> Listpack {
-        let bytes = self.as_bytes();
-        let mut entries = Vec::with_capacity(bytes.len());
-        let (mut offset, mut count) = (HEADER, 0);
-        while bytes[offset] != TERMINATOR {
-            let second = next_offset(bytes, offset);
-            offset = next_offset(bytes, second);
-            entries.extend_from_slice(&bytes[second..offset]);
-            count += 1;
-        }
-        Self::from_entries(&entries, count)
-    }
-
-    /// The entries of two listpacks of one length in turn.
-    pub fn interleaved(firsts: &Listpack, seconds: &Listpack) -> Listpack {
-        let (first, second) = (firsts.as_bytes(), seconds.as_bytes());
-        let mut pack = Self::allocate(first.len() + second.len() - EMPTY_BYTES);
-        let bytes = pack.bytes_mut();
-        let (mut from, mut at) = ([HEADER; 2], HEADER);
-        while first[from[0]] != TERMINATOR {
-            for (source, from) in [first, second].into_iter().zip(&mut from) {
-                let next = next_offset(source, *from);
-                let entry = &source[*from..next];
-                bytes[at..at + entry.len()].copy_from_slice(entry);
-                (*from, at) = (next, at + entry.len());
-            }
-        }
-        bytes[at] = TERMINATOR;
-        pack.set_count(firsts.len() * 2);
-        pack
-    }
-
-    /// Keeps the first `index` entries and returns the others.
-    pub fn split_off(&mut self, index: usize) -> Listpack {
-        let len = self.len();
-        let Some(pos) = self.seek(index) else { return Listpack::new() };
-        let end = self.end().offset();
-        let tail = Self::from_entries(&self.as_bytes()[pos.offset()..end], len - index);
-        self.resize_gap(pos.offset(), end - pos.offset(), 0);
-        self.set_count(index);
-        tail
-    }
-
-    /// Writes an entry over the `old_len` bytes at `pos`.
-    #[inline]
-    fn put(&mut self, pos: Pos, old_len: usize, entry: &Encoding) {
-        let new_len = entry.len_with_backlen();
-        let at = pos.offset();
-        self.resize_gap(at, old_len, new_len);
-        entry.write_to(&mut self.bytes_mut()[at..at + new_len]);
-    }
-
-    /// Makes the `old_len` bytes at `at` be `new_len` long, moving what follows. What they hold is left over.
-    #[inline]
-    fn resize_gap(&mut self, at: usize, old_len: usize, new_len: usize) {
-        let old_total = self.total_bytes();
-        assert!(at >= HEADER && at + old_len < old_total, "a listpack position out of range");
-        let new_total = old_total - old_len + new_len;
-        let header = u32::try_from(new_total).expect("a listpack is below 4 GiB").to_le_bytes();
-        if new_total > old_total {
-            // SAFETY: `old_total` is the length; the first word says the new one before anyone else looks.
-            let bytes = unsafe {
-                self.memory.resize(old_total, new_total);
-                self.memory.bytes_mut(new_total)
-            };
-            bytes.copy_within(at + old_len..old_total, at + new_len);
-            bytes[..4].copy_from_slice(&header);
-        } else if new_total < old_total {
-            let bytes = self.bytes_mut();
-            bytes.copy_within(at + old_len..old_total, at + new_len);
-            bytes[..4].copy_from_slice(&header);
-            // SAFETY: `old_total` is the length of the memory, which from here on is `new_total`.
-            unsafe { self.memory.resize(old_total, new_total) };
-        }
-    }
-
-    // ---- cursors
 
     #[inline]
     pub fn first(&self) -> Option<Pos> {
@@ -680,6 +465,241 @@ impl Listpack {
     }
 }
 
+impl Deref for Listpack {
+    type Target = Pack;
+
+    #[inline]
+    fn deref(&self) -> &Pack {
+        let total = self.memory.first_word() as usize;
+        // SAFETY: the first word is the length of the memory, always.
+        Pack::of(unsafe { self.memory.bytes(total) })
+    }
+}
+
+impl Listpack {
+    pub fn new() -> Self {
+        Self::from_entries(&[], 0)
+    }
+
+    /// Takes a copy of bytes in the format, or None if they are not. `deep` walks every entry and backlen; only
+    /// bytes that this process wrote itself may do without.
+    pub fn from_bytes_validated(bytes: &[u8], deep: bool) -> Option<Self> {
+        is_valid(bytes, deep).then(|| Self::copy_of(Pack::of(bytes)))
+    }
+
+    fn copy_of(pack: &Pack) -> Self {
+        let mut copy = Self::allocate(pack.total_bytes());
+        copy.bytes_mut().copy_from_slice(pack.as_bytes());
+        copy
+    }
+
+    /// A listpack of `count` entries already encoded.
+    fn from_entries(entries: &[u8], count: usize) -> Self {
+        let total = EMPTY_BYTES + entries.len();
+        let mut pack = Self::allocate(total);
+        let bytes = pack.bytes_mut();
+        bytes[HEADER..total - 1].copy_from_slice(entries);
+        bytes[total - 1] = TERMINATOR;
+        pack.set_count(count);
+        pack
+    }
+
+    /// `total` zero bytes with `total` in the header; the caller fills in the rest.
+    fn allocate(total: usize) -> Self {
+        let header = u32::try_from(total).expect("a listpack is below 4 GiB");
+        let mut memory = ThinBytes::zeroed(total);
+        // SAFETY: `total` is the length just asked for.
+        unsafe { memory.bytes_mut(total)[..4].copy_from_slice(&header.to_le_bytes()) };
+        Listpack { memory }
+    }
+
+    /// No caller but `resize_gap` touches the first word.
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        let total = self.total_bytes();
+        // SAFETY: the first word is the length of the memory, always.
+        unsafe { self.memory.bytes_mut(total) }
+    }
+
+    /// Bytes taken from the allocator.
+    pub fn memory_bytes(&self) -> usize {
+        thin::capacity_for(self.total_bytes())
+    }
+
+    fn set_count(&mut self, count: usize) {
+        let count = u16::try_from(count).unwrap_or(COUNT_UNKNOWN);
+        self.bytes_mut()[4..HEADER].copy_from_slice(&count.to_le_bytes());
+    }
+
+    /// Once unknown, the count stays so: to learn it again would be a walk at every removal.
+    fn adjust_count(&mut self, added: usize, removed: usize) {
+        match self.count() {
+            COUNT_UNKNOWN => {}
+            count => self.set_count(usize::from(count) + added - removed),
+        }
+    }
+
+    // ---- changes
+
+    /// Appends, as an integer if that is what the text says.
+    #[inline]
+    pub fn push(&mut self, value: &[u8]) {
+        self.put(self.end(), 0, &Encoding::of(value));
+        self.adjust_count(1, 0);
+    }
+
+    pub fn push_front(&mut self, value: &[u8]) {
+        self.insert_before(Pos(HEADER as u32), value);
+    }
+
+    pub fn push_int(&mut self, number: i64) {
+        self.put(self.end(), 0, &Encoding::of_int(number));
+        self.adjust_count(1, 0);
+    }
+
+    /// Inserts before the entry at `pos` (or appends at `end()`) and returns where the new entry stands.
+    pub fn insert_before(&mut self, pos: Pos, value: &[u8]) -> Pos {
+        self.put(pos, 0, &Encoding::of(value));
+        self.adjust_count(1, 0);
+        pos
+    }
+
+    /// Replaces the entry at `pos`; the new one stands at the same `pos`.
+    pub fn replace(&mut self, pos: Pos, value: &[u8]) -> Pos {
+        let offset = pos.offset();
+        let old_len = next_offset(self.as_bytes(), offset) - offset;
+        self.put(pos, old_len, &Encoding::of(value));
+        pos
+    }
+
+    /// Removes the entry at `pos` and returns where the entry after it now stands.
+    pub fn remove(&mut self, pos: Pos) -> Option<Pos> {
+        self.remove_many(pos, 1)
+    }
+
+    /// Removes up to `count` entries from `pos` on and returns where the entry after them now stands.
+    pub fn remove_many(&mut self, pos: Pos, count: usize) -> Option<Pos> {
+        let bytes = self.as_bytes();
+        let (mut after, mut removed) = (pos.offset(), 0);
+        while removed < count && bytes[after] != TERMINATOR {
+            after = next_offset(bytes, after);
+            removed += 1;
+        }
+        self.resize_gap(pos.offset(), after - pos.offset(), 0);
+        self.adjust_count(0, removed);
+        (pos != self.end()).then_some(pos)
+    }
+
+    /// Removes up to `count` entries from `index` on.
+    pub fn remove_range(&mut self, index: usize, count: usize) {
+        if let Some(pos) = self.seek(index) {
+            self.remove_many(pos, count);
+        }
+    }
+
+    /// Appends the entries of `other`, already encoded.
+    pub fn append(&mut self, other: &Pack) {
+        let (at, own, added) = (self.end().offset(), self.len(), other.len());
+        let entries = &other.as_bytes()[HEADER..other.total_bytes() - 1];
+        self.resize_gap(at, 0, entries.len());
+        self.bytes_mut()[at..at + entries.len()].copy_from_slice(entries);
+        self.set_count(own + added);
+    }
+
+    /// Appends entries that were encoded before.
+    pub fn append_encoded(&mut self, entries: &EncodedEntries) {
+        let at = self.end().offset();
+        self.resize_gap(at, 0, entries.bytes.len());
+        self.bytes_mut()[at..at + entries.bytes.len()].copy_from_slice(&entries.bytes);
+        self.adjust_count(entries.count, 0);
+    }
+
+    /// Replaces the entry at `pos` by a number; it stands at the same `pos`.
+    #[inline]
+    pub fn replace_int(&mut self, pos: Pos, number: i64) {
+        let offset = pos.offset();
+        let old_len = next_offset(self.as_bytes(), offset) - offset;
+        self.put(pos, old_len, &Encoding::of_int(number));
+    }
+
+    /// Every second entry, beginning with the second.
+    pub fn seconds(&self) -> Listpack {
+        let bytes = self.as_bytes();
+        let mut entries = Vec::with_capacity(bytes.len());
+        let (mut offset, mut count) = (HEADER, 0);
+        while bytes[offset] != TERMINATOR {
+            let second = next_offset(bytes, offset);
+            offset = next_offset(bytes, second);
+            entries.extend_from_slice(&bytes[second..offset]);
+            count += 1;
+        }
+        Self::from_entries(&entries, count)
+    }
+
+    /// The entries of two listpacks of one length in turn.
+    pub fn interleaved(firsts: &Listpack, seconds: &Listpack) -> Listpack {
+        let (first, second) = (firsts.as_bytes(), seconds.as_bytes());
+        let mut pack = Self::allocate(first.len() + second.len() - EMPTY_BYTES);
+        let bytes = pack.bytes_mut();
+        let (mut from, mut at) = ([HEADER; 2], HEADER);
+        while first[from[0]] != TERMINATOR {
+            for (source, from) in [first, second].into_iter().zip(&mut from) {
+                let next = next_offset(source, *from);
+                let entry = &source[*from..next];
+                bytes[at..at + entry.len()].copy_from_slice(entry);
+                (*from, at) = (next, at + entry.len());
+            }
+        }
+        bytes[at] = TERMINATOR;
+        pack.set_count(firsts.len() * 2);
+        pack
+    }
+
+    /// Keeps the first `index` entries and returns the others.
+    pub fn split_off(&mut self, index: usize) -> Listpack {
+        let len = self.len();
+        let Some(pos) = self.seek(index) else { return Listpack::new() };
+        let end = self.end().offset();
+        let tail = Self::from_entries(&self.as_bytes()[pos.offset()..end], len - index);
+        self.resize_gap(pos.offset(), end - pos.offset(), 0);
+        self.set_count(index);
+        tail
+    }
+
+    /// Writes an entry over the `old_len` bytes at `pos`.
+    #[inline]
+    fn put(&mut self, pos: Pos, old_len: usize, entry: &Encoding) {
+        let new_len = entry.len_with_backlen();
+        let at = pos.offset();
+        self.resize_gap(at, old_len, new_len);
+        entry.write_to(&mut self.bytes_mut()[at..at + new_len]);
+    }
+
+    /// Makes the `old_len` bytes at `at` be `new_len` long, moving what follows. What they hold is left over.
+    #[inline]
+    fn resize_gap(&mut self, at: usize, old_len: usize, new_len: usize) {
+        let old_total = self.total_bytes();
+        assert!(at >= HEADER && at + old_len < old_total, "a listpack position out of range");
+        let new_total = old_total - old_len + new_len;
+        let header = u32::try_from(new_total).expect("a listpack is below 4 GiB").to_le_bytes();
+        if new_total > old_total {
+            // SAFETY: `old_total` is the length; the first word says the new one before anyone else looks.
+            let bytes = unsafe {
+                self.memory.resize(old_total, new_total);
+                self.memory.bytes_mut(new_total)
+            };
+            bytes.copy_within(at + old_len..old_total, at + new_len);
+            bytes[..4].copy_from_slice(&header);
+        } else if new_total < old_total {
+            let bytes = self.bytes_mut();
+            bytes.copy_within(at + old_len..old_total, at + new_len);
+            bytes[..4].copy_from_slice(&header);
+            // SAFETY: `old_total` is the length of the memory, which from here on is `new_total`.
+            unsafe { self.memory.resize(old_total, new_total) };
+        }
+    }
+}
+
 /// The last byte is looked at first: keys of one length mostly share their beginning.
 #[inline]
 fn short_equals(bytes: &[u8], offset: usize, needle: &[u8]) -> bool {
@@ -735,9 +755,7 @@ impl Drop for Listpack {
 
 impl Clone for Listpack {
     fn clone(&self) -> Self {
-        let mut copy = Self::allocate(self.total_bytes());
-        copy.bytes_mut().copy_from_slice(self.as_bytes());
-        copy
+        Self::copy_of(self)
     }
 }
 

@@ -238,3 +238,44 @@ fn each_kind_of_damage_is_refused() {
         assert!(Listpack::from_bytes_validated(&damaged, true).is_none(), "byte {index} as {byte}");
     }
 }
+
+#[test]
+fn with_room_in_front_it_holds_the_bytes_that_it_holds_without() {
+    let mut dice = Dice(77);
+    for _ in 0..40 {
+        let mut twin = Listpack::new();
+        (0..dice.roll(30)).for_each(|_| twin.push(&dice.value()));
+        let mut gapped = Gapped::of(&twin);
+        for _ in 0..400 {
+            let value = dice.value();
+            match dice.roll(9) {
+                0..3 => (gapped.push_front(&value), twin.push_front(&value)).1,
+                3..5 => (gapped.push_back(&value), twin.push(&value)).1,
+                5..7 => (gapped.remove_front(), twin.remove_range(0, 1)).1,
+                _ => {
+                    gapped.remove_back();
+                    twin.last().map(|last| twin.remove(last));
+                }
+            }
+            assert_eq!(gapped.as_bytes(), twin.as_bytes());
+        }
+        assert!(gapped.to_listpack() == twin && gapped.memory_bytes() > twin.total_bytes());
+    }
+}
+
+#[test]
+fn with_room_in_front_it_counts_as_far_as_the_header_can() {
+    let mut gapped = Gapped::of(&Listpack::new());
+    for count in 1..=0x1_0002 {
+        if count % 2 == 0 {
+            gapped.push_front(b"7")
+        } else {
+            gapped.push_back(b"8")
+        }
+        let said = u16::from_le_bytes([gapped.as_bytes()[4], gapped.as_bytes()[5]]);
+        assert_eq!(usize::from(said), count.min(0xFFFF));
+    }
+    gapped.remove_front();
+    assert_eq!((gapped.len(), gapped.count()), (0x1_0001, COUNT_UNKNOWN));
+    assert!(is_valid(gapped.as_bytes(), true));
+}

@@ -8,14 +8,14 @@
 use std::collections::VecDeque;
 
 use super::Element;
-use super::listpack::{self, Listpack, Pos};
+use super::listpack::{self, Gapped, Listpack, Pack};
 
 /// What the ancestor reckons for the encoding of one more entry.
 const ENTRY_OVERHEAD: usize = 8;
 /// The most bytes in a node when the limit counts elements.
 const SAFE_BYTES: usize = 8192;
-/// A first node longer than this is not pushed to and popped from itself; see `Quicklist`.
-const YOUNG_BYTES: usize = 1024;
+/// A first node of at most so many bytes is popped from as it is.
+const SHORT_BYTES: usize = 512;
 
 /// `list-max-listpack-size`, decoded: the most a node may hold.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ impl NodeLimit {
 /// A look at one node: the unit in which a list is saved.
 #[derive(Clone, Copy)]
 pub enum ListNode<'a> {
-    Packed(&'a Listpack),
+    Packed(&'a Pack),
     Plain(&'a [u8]),
 }
 
@@ -102,7 +102,7 @@ impl<'a> ListNode<'a> {
         }
     }
 
-    fn as_packed(self) -> Option<&'a Listpack> {
+    fn as_packed(self) -> Option<&'a Pack> {
         match self {
             ListNode::Packed(pack) => Some(pack),
             ListNode::Plain(_) => None,
@@ -142,6 +142,8 @@ impl<'a> DoubleEndedIterator for NodeIter<'a> {
 #[derive(Clone)]
 enum Body {
     Packed(Listpack),
+    /// Of the first node only.
+    Gapped(Box<Gapped>),
     Plain(Box<[u8]>),
 }
 
@@ -178,44 +180,90 @@ impl Node {
     fn view(&self) -> ListNode<'_> {
         match &self.body {
             Body::Packed(pack) => ListNode::Packed(pack),
+            Body::Gapped(pack) => ListNode::Packed(pack),
             Body::Plain(value) => ListNode::Plain(value),
         }
     }
 
-    /// The listpack, if there is room in it for `value`.
-    #[inline]
-    fn room_for(&mut self, value: &[u8], limit: NodeLimit) -> Option<&mut Listpack> {
-        let count = self.len() + 1;
-        match &mut self.body {
-            Body::Packed(pack) => {
-                let bytes = pack.total_bytes() + value.len() + ENTRY_OVERHEAD;
-                (limit.allows(bytes, count) && !limit.is_large(value)).then_some(pack)
-            }
-            Body::Plain(_) => None,
+    /// The listpack to change in any way; it has no room at the front afterwards.
+    fn pack_mut(&mut self) -> Option<&mut Listpack> {
+        if let Body::Gapped(pack) = &self.body {
+            self.body = Body::Packed(pack.to_listpack());
         }
+        match &mut self.body {
+            Body::Packed(pack) => Some(pack),
+            _ => None,
+        }
+    }
+
+    /// The listpack to push to and pop from, with room at the front from now on.
+    #[inline]
+    fn gapped(&mut self) -> Option<&mut Gapped> {
+        if let Body::Packed(pack) = &self.body {
+            self.body = Body::Gapped(Box::new(Gapped::of(pack)));
+        }
+        match &mut self.body {
+            Body::Gapped(pack) => Some(pack),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn has_room(&self, value: &[u8], limit: NodeLimit) -> bool {
+        self.view().as_packed().is_some_and(|pack| {
+            let bytes = pack.total_bytes() + value.len() + ENTRY_OVERHEAD;
+            limit.allows(bytes, self.len() + 1) && !limit.is_large(value)
+        })
     }
 
     /// False if there is no room.
     fn insert(&mut self, index: usize, value: &[u8], limit: NodeLimit) -> bool {
-        let Some(pack) = self.room_for(value, limit) else { return false };
-        let pos = pack.seek(index).unwrap_or(pack.end());
-        pack.insert_before(pos, value);
-        self.count += 1;
+        if !self.has_room(value, limit) {
+            return false;
+        }
+        if let Some(pack) = self.pack_mut() {
+            let pos = pack.seek(index).unwrap_or(pack.end());
+            pack.insert_before(pos, value);
+            self.count += 1;
+        }
         true
     }
 
     /// Removes `count` elements, fewer than there are.
     fn trim(&mut self, index: usize, count: usize) {
-        if let Body::Packed(pack) = &mut self.body {
+        if let Some(pack) = self.pack_mut() {
             pack.remove_range(index, count);
             self.count -= count as u32;
         }
     }
 
+    /// Removes the first element, where there are others.
+    #[inline]
+    fn remove_front(&mut self) {
+        self.count -= 1;
+        match &mut self.body {
+            Body::Packed(pack) if pack.total_bytes() <= SHORT_BYTES => pack.remove_range(0, 1),
+            _ => self.gapped().into_iter().for_each(Gapped::remove_front),
+        }
+    }
+
+    /// Removes the last element, where there are others.
+    #[inline]
+    fn remove_back(&mut self) {
+        self.count -= 1;
+        match &mut self.body {
+            Body::Packed(pack) => {
+                pack.last().map(|last| pack.remove(last));
+            }
+            Body::Gapped(pack) => pack.remove_back(),
+            Body::Plain(_) => {}
+        }
+    }
+
     fn remove_matching(&mut self, value: &[u8], most: usize, from_tail: bool) -> usize {
-        let removed = match &mut self.body {
-            Body::Packed(pack) => remove_matching(pack, value, most, from_tail),
-            Body::Plain(own) => usize::from(**own == *value && most > 0),
+        let removed = match self.view() {
+            ListNode::Plain(own) => usize::from(*own == *value && most > 0),
+            ListNode::Packed(_) => self.pack_mut().map_or(0, |pack| remove_matching(pack, value, most, from_tail)),
         };
         self.count -= removed as u32;
         removed
@@ -245,26 +293,13 @@ pub(super) fn remove_matching(pack: &mut Listpack, value: &[u8], most: usize, fr
 
 /// A long list.
 ///
-/// To add or take an entry at the front of a listpack moves all that follows it. So where the first node is long, a
-/// short *young* node stands before it, which belongs to it: it takes in what is pushed and gives what is popped, and
-/// is made one with it again (`settle`) once it has grown, or before anything looks at where nodes end. There are at
-/// least three nodes while one of them is young.
+/// To add or take an entry at the front of a listpack moves all that follows it, so the first node is one with room
+/// before it (`Gapped`) once it is pushed to or popped from.
 #[derive(Clone, Default)]
 pub(super) struct Quicklist {
     nodes: VecDeque<Node>,
     /// Elements in all nodes.
     len: usize,
-    /// Set while the first node is young.
-    young: Option<Young>,
-}
-
-/// What is known of a young node.
-#[derive(Clone, Copy)]
-struct Young {
-    /// The limit at the last push.
-    limit: NodeLimit,
-    /// So many of its last entries came out of the next node and have room there.
-    parted: u32,
 }
 
 impl Quicklist {
@@ -282,83 +317,27 @@ impl Quicklist {
         self.nodes.len()
     }
 
-    /// What the young node and the next one become once that has settled; nothing if none is young.
-    pub(super) fn settled_front(&self) -> Vec<Listpack> {
-        if self.young.is_none() {
-            return Vec::new();
-        }
-        let nodes = self.nodes.iter().take(2).cloned().collect();
-        let mut front = Quicklist { nodes, len: 0, young: self.young };
-        front.settle();
-        let packs = front.nodes.into_iter().filter_map(|node| match node.body {
-            Body::Packed(pack) => Some(pack),
-            Body::Plain(_) => None,
-        });
-        packs.collect()
-    }
-
-    /// How many entries of the young node the next one has no room for.
-    fn stays_in_front(&self, Young { limit, parted }: Young) -> usize {
-        let (Body::Packed(young), Body::Packed(next)) = (&self.nodes[0].body, &self.nodes[1].body) else {
-            return self.nodes[0].len();
-        };
-        let (mut bytes, mut count, mut left) = (next.total_bytes(), self.nodes[1].len(), self.nodes[0].len());
-        let (own, mut end, mut pos) = (left, young.end(), young.last());
-        while let Some(here) = pos
-            && (own - left < parted as usize || limit.allows(bytes + young.at(here).len() + ENTRY_OVERHEAD, count + 1))
-        {
-            bytes += here.distance_to(end);
-            (count, left, end, pos) = (count + 1, left - 1, here, young.prev(here));
-        }
-        left
-    }
-
-    /// Gives the entries of the young node to the one they belong to.
-    fn settle(&mut self) {
-        let Some(young) = self.young.take() else { return };
-        let left = self.stays_in_front(young);
-        let [Node { body: Body::Packed(young), count }, Node { body: Body::Packed(next), count: next_count }] =
-            &mut self.nodes.make_contiguous()[..2]
-        else {
-            return;
-        };
-        let moved = *count - left as u32;
-        if moved == 0 {
-            return;
-        }
-        *next_count += moved;
-        if left > 0 {
-            next.prepend(&young.split_off(left));
-            *count -= moved;
-        } else {
-            next.prepend(young);
-            self.nodes.pop_front();
-        }
-    }
-
-    /// Keeps the promise of three nodes after some have gone.
-    #[inline]
-    fn settle_if_few(&mut self) {
-        if self.young.is_some() && self.nodes.len() < 3 {
-            self.settle();
-        }
-    }
-
     pub(super) fn node(&self, index: usize) -> Option<ListNode<'_>> {
         self.nodes.get(index).map(Node::view)
     }
 
-    /// The only node, if it is a listpack.
-    pub(super) fn only_pack_mut(&mut self) -> Option<&mut Listpack> {
-        match self.nodes.make_contiguous() {
-            [Node { body: Body::Packed(pack), .. }] => Some(pack),
-            _ => None,
+    /// Takes the only node, if it is a listpack within the limit.
+    pub(super) fn take_only_pack(&mut self, limit: NodeLimit) -> Option<Listpack> {
+        if self.nodes.len() != 1 {
+            return None;
         }
+        let node = &mut self.nodes[0];
+        let pack = node.view().as_packed()?;
+        if !limit.allows(pack.total_bytes(), node.len()) {
+            return None;
+        }
+        node.pack_mut().map(std::mem::take)
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
         let bodies = self.nodes.iter().map(|node| match &node.body {
             Body::Packed(pack) => pack.memory_bytes(),
+            Body::Gapped(pack) => pack.memory_bytes(),
             Body::Plain(value) => value.len(),
         });
         size_of::<Self>() + self.nodes.capacity() * size_of::<Node>() + bodies.sum::<usize>()
@@ -411,94 +390,71 @@ impl Quicklist {
 
     pub(super) fn push_back(&mut self, value: &[u8], limit: NodeLimit) {
         self.len += 1;
-        if let Some(last) = self.nodes.back_mut()
-            && let Some(pack) = last.room_for(value, limit)
-        {
-            pack.push(value);
-            last.count += 1;
-        } else {
-            self.nodes.push_back(Node::of_value(value, limit));
+        match self.nodes.back_mut() {
+            Some(last) if last.has_room(value, limit) => {
+                last.count += 1;
+                match &mut last.body {
+                    Body::Packed(pack) => pack.push(value),
+                    Body::Gapped(pack) => pack.push_back(value),
+                    Body::Plain(_) => unreachable!("a plain node has no room"),
+                }
+            }
+            _ => self.nodes.push_back(Node::of_value(value, limit)),
         }
     }
 
+    #[inline]
     pub(super) fn push_front(&mut self, value: &[u8], limit: NodeLimit) {
         self.len += 1;
-        let nodes = self.nodes.len();
-        let Some(first) = self.nodes.front_mut() else { return self.nodes.push_front(Node::of_value(value, limit)) };
-        let Some(pack) = first.room_for(value, limit) else {
-            self.settle();
-            if !self.nodes[0].insert(0, value, limit) {
-                self.nodes.push_front(Node::of_value(value, limit));
+        match self.nodes.front_mut() {
+            Some(first) if first.has_room(value, limit) => {
+                first.count += 1;
+                first.gapped().into_iter().for_each(|pack| pack.push_front(value));
             }
-            return;
-        };
-        let is_long = pack.total_bytes() > YOUNG_BYTES;
-        if is_long && self.young.is_some() {
-            self.settle();
-        } else if !is_long || nodes == 1 {
-            pack.push_front(value);
-            first.count += 1;
-            return self.young.iter_mut().for_each(|young| young.limit = limit);
+            _ => self.push_node_front(Node::of_value(value, limit)),
         }
-        self.nodes.push_front(Node::of_value(value, limit));
-        self.young = (self.nodes.len() > 2).then_some(Young { limit, parted: 0 });
     }
 
-    pub(super) fn pop_front(&mut self) -> Option<Vec<u8>> {
-        self.part_front();
-        let first = self.nodes.front_mut()?;
+    fn push_node_front(&mut self, node: Node) {
+        if let Some(first) = self.nodes.front_mut() {
+            first.pack_mut();
+        }
+        self.nodes.push_front(node);
+    }
+
+    /// Removes the first element, if there is one.
+    #[inline]
+    pub(super) fn remove_front(&mut self) {
+        let Some(first) = self.nodes.front_mut() else { return };
         self.len -= 1;
-        if first.count > 1
-            && let Some(value) = pop(first, Listpack::first)
-        {
-            let left = first.count;
-            self.young.iter_mut().for_each(|young| young.parted = young.parted.min(left));
-            return Some(value);
+        if first.count > 1 {
+            first.remove_front();
+        } else {
+            self.nodes.pop_front();
         }
-        self.young = None;
-        self.nodes.pop_front().map(only_value)
     }
 
-    /// Parts the first entries of a long first node from it, as a young node.
-    fn part_front(&mut self) {
-        if self.young.is_some() || self.nodes.len() < 2 {
-            return;
-        }
-        let Node { body: Body::Packed(pack), count } = &mut self.nodes[0] else { return };
-        let some = pack.len() / (1 + pack.total_bytes() / YOUNG_BYTES);
-        if pack.total_bytes() <= 2 * YOUNG_BYTES || some < 2 {
-            return;
-        }
-        let mut rest = pack.split_off(some);
-        std::mem::swap(pack, &mut rest);
-        *count -= some as u32;
-        self.nodes.push_front(Node { body: Body::Packed(rest), count: some as u32 });
-        self.young = Some(Young { limit: NodeLimit::from_setting(0), parted: some as u32 });
-    }
-
-    pub(super) fn pop_back(&mut self) -> Option<Vec<u8>> {
-        let last = self.nodes.back_mut()?;
+    /// Removes the last element, if there is one.
+    #[inline]
+    pub(super) fn remove_back(&mut self) {
+        let Some(last) = self.nodes.back_mut() else { return };
         self.len -= 1;
-        if last.count > 1
-            && let Some(value) = pop(last, Listpack::last)
-        {
-            return Some(value);
+        if last.count > 1 {
+            last.remove_back();
+        } else {
+            self.nodes.pop_back();
         }
-        let value = self.nodes.pop_back().map(only_value);
-        self.settle_if_few();
-        value
     }
 
     // ---- the middle
 
     /// False if there is no element `index`.
     pub(super) fn set(&mut self, index: usize, value: &[u8], limit: NodeLimit) -> bool {
-        self.settle();
         let Some((place, offset)) = self.locate(index) else { return false };
         let node = &mut self.nodes[place];
         let count = node.len();
-        if let Body::Packed(pack) = &mut node.body
-            && !limit.is_large(value)
+        if !limit.is_large(value)
+            && let Some(pack) = node.pack_mut()
             && let Some(pos) = pack.seek(offset)
         {
             let growth = value.len().saturating_sub(pack.at(pos).len());
@@ -514,7 +470,6 @@ impl Quicklist {
 
     /// Inserts before the element `index`; at the end if there is none.
     pub(super) fn insert(&mut self, index: usize, value: &[u8], limit: NodeLimit) {
-        self.settle();
         let Some((place, offset)) = self.locate(index) else { return self.push_back(value, limit) };
         self.len += 1;
         if self.nodes[place].insert(offset, value, limit) {
@@ -525,14 +480,15 @@ impl Quicklist {
         }
         let before = place.checked_sub(1).map(|before| &mut self.nodes[before]);
         if !before.is_some_and(|node| node.insert(node.len(), value, limit)) {
-            self.nodes.insert(place, Node::of_value(value, limit));
+            let node = Node::of_value(value, limit);
+            if place == 0 { self.push_node_front(node) } else { self.nodes.insert(place, node) }
         }
     }
 
     /// Inserts inside a node that has no room, by making two of it.
     fn insert_splitting(&mut self, place: usize, offset: usize, value: &[u8], limit: NodeLimit) {
         let node = &mut self.nodes[place];
-        let Body::Packed(pack) = &mut node.body else { return };
+        let Some(pack) = node.pack_mut() else { return };
         let tail = Node::of_pack(pack.split_off(offset));
         node.count = offset as u32;
         self.nodes.insert(place + 1, tail);
@@ -550,22 +506,21 @@ impl Quicklist {
     /// Makes one listpack of the nodes at `place` and after it, if it would be within the limit.
     fn merge_with_next(&mut self, place: usize, limit: NodeLimit) {
         let (Some(left), Some(right)) = (self.nodes.get(place), self.nodes.get(place + 1)) else { return };
-        let (Body::Packed(left_pack), Body::Packed(right_pack)) = (&left.body, &right.body) else { return };
+        let (Some(left_pack), Some(right_pack)) = (left.view().as_packed(), right.view().as_packed()) else { return };
         let (bytes, count) = (left_pack.total_bytes() + right_pack.total_bytes(), left.len() + right.len());
         if !limit.allows(bytes, count) {
             return;
         }
         if let Some(Node { body: Body::Packed(tail), count }) = self.nodes.remove(place + 1)
-            && let Node { body: Body::Packed(pack), count: total } = &mut self.nodes[place]
+            && let Some(pack) = self.nodes[place].pack_mut()
         {
             pack.append(&tail);
-            *total += count;
+            self.nodes[place].count += count;
         }
     }
 
     /// Removes up to `count` elements from `start` on.
     pub(super) fn remove_range(&mut self, start: usize, count: usize) {
-        self.settle();
         let Some((mut place, offset)) = self.locate(start) else { return };
         let mut left = count.min(self.len - start);
         self.len -= left;
@@ -588,7 +543,6 @@ impl Quicklist {
 
     /// Removes up to `most` elements equal to `value` and says how many.
     pub(super) fn remove_matching(&mut self, value: &[u8], most: usize, from_tail: bool) -> usize {
-        self.settle();
         let mut removed = 0;
         let mut visit = |node: &mut Node| removed += node.remove_matching(value, most - removed, from_tail);
         if from_tail {
@@ -607,24 +561,7 @@ impl Quicklist {
     #[cfg(test)]
     pub(super) fn is_consistent(&self) -> bool {
         let counts_agree = self.nodes.iter().all(|node| node.len() == node.view().iter().count() && node.count > 0);
-        counts_agree && self.len == self.nodes.iter().map(Node::len).sum::<usize>()
-    }
-}
-
-/// Takes the entry that `end` finds out of a node of several.
-fn pop(node: &mut Node, end: fn(&Listpack) -> Option<Pos>) -> Option<Vec<u8>> {
-    let Body::Packed(pack) = &mut node.body else { return None };
-    let pos = end(pack)?;
-    let value = pack.at(pos).to_vec();
-    pack.remove(pos);
-    node.count -= 1;
-    Some(value)
-}
-
-/// What a node of one element held.
-fn only_value(node: Node) -> Vec<u8> {
-    match node.body {
-        Body::Plain(value) => value.into_vec(),
-        Body::Packed(pack) => pack.get(0).map_or_else(Vec::new, |element| element.to_vec()),
+        let rest_is_tight = self.nodes.iter().skip(1).all(|node| !matches!(node.body, Body::Gapped(_)));
+        counts_agree && rest_is_tight && self.len == self.nodes.iter().map(Node::len).sum::<usize>()
     }
 }

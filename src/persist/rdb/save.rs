@@ -173,9 +173,8 @@ impl<W: Write> Saver<W> {
     }
 
     fn list(&mut self, list: &List) -> io::Result<()> {
-        let front = list.settled_front();
-        encode_length(&mut self.block, list.node_count(&front) as u64);
-        for node in list.nodes(&front) {
+        encode_length(&mut self.block, list.node_count() as u64);
+        for node in list.nodes() {
             let kind = match node {
                 ListNode::Plain(_) => container::PLAIN,
                 ListNode::Packed(_) => container::PACKED,

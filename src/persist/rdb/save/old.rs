@@ -57,9 +57,8 @@ impl<W: Write> Saver<W> {
             encode_length(&mut self.block, list.len() as u64);
             return list.iter().try_for_each(|element| self.element(element));
         }
-        let front = list.settled_front();
-        encode_length(&mut self.block, list.node_count(&front) as u64);
-        list.nodes(&front).try_for_each(|node| match node {
+        encode_length(&mut self.block, list.node_count() as u64);
+        list.nodes().try_for_each(|node| match node {
             ListNode::Plain(bytes) => self.ziplist([Element::Bytes(bytes)].into_iter()),
             ListNode::Packed(pack) => self.ziplist(pack.iter()),
         })

@@ -29,9 +29,8 @@ fn describe(entry: &Entry, clock: u32, list_limit: i64, compress: bool) -> Strin
     if let ValueRef::List(list) = value
         && entry.encoding() == "quicklist"
     {
-        let front = list.settled_front();
-        let nodes = list.node_count(&front);
-        let bytes: usize = list.nodes(&front).map(|node| node.as_bytes().len()).sum();
+        let nodes = list.node_count();
+        let bytes: usize = list.nodes().map(|node| node.as_bytes().len()).sum();
         // Writing into a string cannot fail.
         let _ = write!(
             text,

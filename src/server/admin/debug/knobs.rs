@@ -86,9 +86,8 @@ pub fn quicklist(server: &mut Server, id: ClientId, argv: Argv<'_>) -> Done {
         return Err(CommandError::new("ERR Not a quicklist encoded object."));
     };
     let in_full = argv.get(3).is_some_and(switch);
-    let front = list.settled_front();
-    log::info!("Quicklist of {} elements in {} nodes", list.len(), list.node_count(&front));
-    for (number, node) in list.nodes(&front).enumerate() {
+    log::info!("Quicklist of {} elements in {} nodes", list.len(), list.node_count());
+    for (number, node) in list.nodes().enumerate() {
         let bytes = node.as_bytes();
         match in_full {
             true => log::info!("Node {number}: {}", bytes.escape_ascii()),
