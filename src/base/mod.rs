@@ -4,6 +4,7 @@
 
 pub mod allocator;
 pub mod bits;
+pub mod bytes;
 pub mod clock;
 pub mod crash;
 pub mod crc64;

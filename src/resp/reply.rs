@@ -23,9 +23,7 @@ impl Reply {
 
     #[inline]
     fn prefixed(&mut self, prefix: u8, value: i64) {
-        self.out.push(prefix);
-        numbers::write_i64(&mut self.out, value);
-        self.out.extend_from_slice(b"\r\n");
+        numbers::write_line(&mut self.out, prefix, value);
     }
 
     /// `+OK`

@@ -3,6 +3,7 @@
 
 use super::Server;
 use super::client::ClientId;
+use crate::base::bytes;
 use crate::base::hash::hash;
 use crate::keyspace::db::{FAR, PREFETCHED};
 use crate::resp::request::Batch;
@@ -37,9 +38,17 @@ impl Server {
     #[inline]
     pub(super) fn look_ahead(&self, id: ClientId, batch: &Batch, from: usize, known: &mut Known) {
         let to = batch.len().min(from + AHEAD);
+        // A pipeline often says the same command many times.
+        let (mut last_name, mut number) = (None, NO_COMMAND);
         for index in from..to {
-            let found = self.table.lookup(batch.argv(index));
-            known[index % AHEAD] = found.map_or(NO_COMMAND, |command| command as u16);
+            let argv = batch.argv(index);
+            let name = argv.at(0);
+            if last_name.is_none_or(|last| !bytes::equal(last, name)) {
+                let found = self.table.lookup(argv);
+                number = found.map_or(NO_COMMAND, |command| command as u16);
+                last_name = found.filter(|command| self.table.is_whole(*command)).map(|_| name);
+            }
+            known[index % AHEAD] = number;
         }
         if to - from > 1 {
             let db = self.clients.get(id).map_or(0, |client| client.session.db);

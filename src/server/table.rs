@@ -311,6 +311,13 @@ impl CommandTable {
         Some(self.subcommand(index, argv.at(1)).unwrap_or(index))
     }
 
+    /// Whether the name alone says which command this is.
+    #[inline]
+    pub fn is_whole(&self, index: usize) -> bool {
+        let command = &self.commands[index];
+        !command.is_subcommand && command.subcommands.is_empty()
+    }
+
     /// Sets all measurements to zero.
     pub fn reset_stats(&mut self) {
         for command in &mut self.commands {

@@ -26,6 +26,7 @@ pub use gapped::Gapped;
 
 use super::Element;
 use super::thin::{self, ThinBytes};
+use crate::base::bytes;
 use crate::base::numbers::parse_i64;
 use std::ops::Deref;
 
@@ -125,8 +126,12 @@ impl<'a> Encoding<'a> {
     }
 
     fn write_to(&self, slot: &mut [u8]) {
-        slot[..self.head_len].copy_from_slice(&self.head[..self.head_len]);
-        slot[self.head_len..self.len()].copy_from_slice(self.payload);
+        if self.head_len == 1 {
+            slot[0] = self.head[0];
+        } else {
+            slot[..self.head_len].copy_from_slice(&self.head[..self.head_len]);
+        }
+        bytes::copy(self.payload, &mut slot[self.head_len..self.len()]);
         write_backlen(&mut slot[self.len()..], self.len());
     }
 }
@@ -180,6 +185,10 @@ fn backlen_size(len: usize) -> usize {
 
 fn write_backlen(slot: &mut [u8], len: usize) {
     let size = backlen_size(len);
+    if size == 1 {
+        slot[0] = len as u8;
+        return;
+    }
     let mut rest = len;
     for index in (0..size).rev() {
         let more = if index > 0 { 0x80 } else { 0 };
@@ -702,11 +711,11 @@ impl Listpack {
 
 /// The last byte is looked at first: keys of one length mostly share their beginning.
 #[inline]
-fn short_equals(bytes: &[u8], offset: usize, needle: &[u8]) -> bool {
+fn short_equals(pack: &[u8], offset: usize, needle: &[u8]) -> bool {
     match needle.last() {
         Some(last) => {
-            let text = &bytes[offset..offset + needle.len()];
-            text[needle.len() - 1] == *last && text == needle
+            let text = &pack[offset..offset + needle.len()];
+            text[needle.len() - 1] == *last && bytes::equal(text, needle)
         }
         None => true,
     }

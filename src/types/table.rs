@@ -15,6 +15,7 @@
 //!
 //! Deliberately absent: iterators that survive changes (use `scan`), a table of values beside keys (an entry holds both).
 
+use crate::base::bytes;
 use crate::base::hash::hash;
 use crate::base::rng::Rng;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -238,7 +239,7 @@ impl<T: TableEntry> Table<T> {
             while candidates != 0 {
                 let slot = (candidates.trailing_zeros() / 8) as usize;
                 // SAFETY: a tag other than 0 says that the slot holds an entry.
-                if unsafe { here.slots[slot].entry.key() } == key {
+                if bytes::equal(unsafe { here.slots[slot].entry.key() }, key) {
                     return Some(Place { bucket, slot });
                 }
                 candidates &= candidates - 1;
