@@ -131,17 +131,34 @@ pub fn set_pipe_size(fd: RawFd, bytes: usize) {
 /// Reads once into the spare capacity of `buffer`, which grows by what came; 0 means the end of the stream.
 #[inline]
 pub fn read_spare(fd: RawFd, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+    // SAFETY: the kernel writes at most `room` bytes to `to`.
+    fill_spare(buffer, max, |to, room| unsafe { libc::read(fd, to, room) })
+}
+
+/// `read_spare` for a socket, where less stands between the call and the bytes.
+#[inline]
+pub fn receive_spare(fd: RawFd, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+    // SAFETY: as above.
+    fill_spare(buffer, max, |to, room| unsafe { libc::recv(fd, to, room, 0) })
+}
+
+#[inline]
+fn fill_spare(
+    buffer: &mut Vec<u8>,
+    max: usize,
+    fill: impl FnOnce(*mut libc::c_void, usize) -> isize,
+) -> io::Result<usize> {
     let spare = buffer.spare_capacity_mut();
     let room = spare.len().min(max);
-    // SAFETY: the kernel writes at most `room` bytes into memory that is ours, and the length grows by what it wrote.
-    unsafe {
-        let got = libc::read(fd, spare.as_mut_ptr().cast(), room);
-        if got < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        buffer.set_len(buffer.len() + got as usize);
-        Ok(got as usize)
+    let got = fill(spare.as_mut_ptr().cast(), room);
+    if got < 0 {
+        return Err(io::Error::last_os_error());
     }
+    let got = got as usize;
+    assert!(got <= room);
+    // SAFETY: so many bytes of the spare capacity have been written.
+    unsafe { buffer.set_len(buffer.len() + got) };
+    Ok(got)
 }
 
 #[cfg(test)]
@@ -150,7 +167,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn a_listener_takes_connections_and_read_spare_reads_what_was_sent() {
+    fn a_listener_takes_connections_and_what_was_sent_is_read_in_parts() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(listener) = listen_tcp(address.parse().unwrap(), 16) else { continue };
             let mut out = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -161,7 +178,7 @@ mod tests {
             out.write_all(b"hello").unwrap();
             let mut buffer = Vec::with_capacity(64);
             assert_eq!(read_spare(socket.as_raw_fd(), &mut buffer, 3).unwrap(), 3);
-            assert_eq!(read_spare(socket.as_raw_fd(), &mut buffer, 64).unwrap(), 2);
+            assert_eq!(receive_spare(socket.as_raw_fd(), &mut buffer, 64).unwrap(), 2);
             assert_eq!(buffer, b"hello");
             drop(out);
             assert_eq!(read_spare(socket.as_raw_fd(), &mut buffer, 64).unwrap(), 0);

@@ -62,7 +62,8 @@ impl Transport {
     pub fn read(&mut self, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
         match self {
             Transport::Simulated(stream) => stream.read(buffer, max),
-            _ => net::read_spare(self.as_raw_fd(), buffer, max),
+            Transport::Pipe(_) => net::read_spare(self.as_raw_fd(), buffer, max),
+            _ => net::receive_spare(self.as_raw_fd(), buffer, max),
         }
     }
 
