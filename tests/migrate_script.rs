@@ -236,3 +236,144 @@ fn a_bridge_that_is_still_loading_is_waited_for() {
     assert!(output.status.success(), "{}", text(&output));
     assert_same_data(&source, &target);
 }
+
+/// A program in Python with two ends that hold the same and a bridge, beside the scripts.
+fn script(ends: [&Server; 3], program: &str) -> String {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let ports = ends.map(|server| server.port().to_string()).join(", ");
+    let program = format!(
+        "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {scripts:?})\n\
+         from migration import live, nodes, verify\n\
+         class Told:\n    step = lambda self, text: print(text)\n    __call__ = lambda self, text: None\n\
+         source, target, bridge = [nodes.Node('end', '127.0.0.1:%d' % port) for port in ({ports})]\n\
+         {program}"
+    );
+    let output = Command::new("python3").args(["-c", &program]).output().expect("python3 runs");
+    assert!(output.status.success(), "{}", text(&output));
+    text(&output)
+}
+
+#[test]
+fn what_changes_while_it_is_compared_is_compared_again_in_the_pause() {
+    let [source, target, bridge] =
+        [Kind::Stock, Kind::Stock, Kind::Ours].map(|kind| Server::start(kind, &["--databases", "16"]));
+    for server in [&source, &target] {
+        let mut client = server.client();
+        client.good(&["MSET", "same", "1", "changes", "1", "late", "1", "wrong", "1"]);
+        client.good(&["SELECT", "3"]);
+        client.good(&["HSET", "late", "f", "1"]);
+    }
+    target.client().good(&["SET", "wrong", "2"]);
+    let told = script(
+        [&source, &target, &bridge],
+        "turn = 0
+def settle():
+    global turn
+    turn += 1
+    if turn == 2:    # after all keys were compared
+        for end in (source, bridge, target):
+            end.ask('SET', 'changes', '2')
+comparison = live.Live(source, target, bridge, Told(), settle)
+comparison.before_pause()
+print('before', list(comparison.wrong), sorted(comparison.left))
+for end in (source, bridge):    # the target misses the last writes
+    end.ask('SELECT', '3')
+    end.ask('HSET', 'late', 'f', '2')
+    end.ask('SET', 'new', '1')
+    end.ask('SELECT', '0')
+wrong, count = comparison.in_pause()
+print('after', sorted(wrong), count)
+bridge.ask('SWAPDB', '0', '1')
+wrong, count = comparison.in_pause()
+print('swapped', sorted(wrong), count)
+comparison = live.Live(source, target, bridge, Told(), lambda: None)
+comparison.before_pause()
+bridge.ask('FLUSHALL')
+print('flushed', len(comparison.in_pause()[0]))
+",
+    );
+    assert!(told.contains("before [(0, b'wrong', 'another value')] [b'changes']\n"), "{told}");
+    let late =
+        "[(0, b'wrong', 'another value'), (3, b'late', 'another value'), (3, b'new', 'missing in the target')] 6\n";
+    assert!(told.contains(&format!("after {late}")), "{told}");
+    for why in ["databases were swapped", "all data was replaced or a database emptied"] {
+        assert!(told.contains(&format!("all keys are compared while writes are paused: {why}")), "{told}");
+    }
+    assert!(told.contains(&format!("swapped {late}")) && told.ends_with("flushed 3\n"), "{told}");
+}
+
+#[test]
+fn a_key_that_only_the_target_holds_is_no_equal() {
+    let [source, target, bridge] = [Kind::Stock, Kind::Stock, Kind::Ours].map(|kind| Server::start(kind, &[]));
+    target.client().good(&["SET", "beside", "1"]);
+    let told = script(
+        [&source, &target, &bridge],
+        "comparison = live.Live(source, target, bridge, Told(), lambda: None)
+comparison.before_pause()
+print(*comparison.in_pause())
+",
+    );
+    assert!(told.ends_with("[(0, b'beside', 'not at the source')] 0\n"), "{told}");
+}
+
+/// The quick look at bytes must see what the look at meanings sees: of every type, at both ends of a collection.
+#[test]
+fn no_difference_is_overlooked() {
+    let (source, target) = (Server::start(Kind::Stock, &[]), Server::start(Kind::Stock, &[]));
+    let many: Vec<String> = (0..600).map(|number| format!("word{number}")).collect();
+    let big = |before: &[&str]| -> Vec<String> {
+        before.iter().map(ToString::to_string).chain(many.iter().cloned()).collect()
+    };
+    for server in [&source, &target] {
+        let mut client = server.client();
+        for (kind, key) in [("RPUSH", "list"), ("SADD", "set"), ("HSET", "hash")] {
+            client.good(&big(&[kind, &format!("big:{key}")]));
+            client.good(&[kind, &format!("small:{key}"), "a", "1", "b", "-2"]);
+        }
+        client.good(&["ZADD", "small:zset", "1", "a", "-0.5", "b"]);
+        client.good(&["MSET", "string", "text", "number", "17", "odd", "\r\n-ERR\r\n", "empty", "", "moves", "1"]);
+        client.good(&["MSET", "timed", "1", "ages", "1", "lasts", "1"]);
+        for key in ["timed", "ages", "lasts"] {
+            client.good(&["PEXPIREAT", key, "4102444800000"]);
+        }
+        client.good(&["XADD", "stream", "1-1", "a", "b"]);
+        client.good(&["XGROUP", "CREATE", "stream", "group", "0"]);
+        client.good(&["PFADD", "counter", "a", "b"]);
+        client.good(&["PFADD", "counted", "a", "b"]);
+    }
+    target.client().good(&["PFCOUNT", "counted"]);
+    target.client().good(&["PEXPIREAT", "timed", "4102444800900"]);
+    assert_eq!(compared(&source, &target), "[]");
+    let changes: [(&str, &[&str]); 16] = [
+        ("big:list", &["LSET", "big:list", "-1", "other"]),
+        ("big:set", &["SREM", "big:set", "word17"]),
+        ("big:hash", &["HSET", "big:hash", "word598", "other"]),
+        ("small:list", &["LSET", "small:list", "3", "-3"]),
+        ("small:set", &["SADD", "small:set", "c"]),
+        ("small:hash", &["HSET", "small:hash", "b", "-3"]),
+        ("small:zset", &["ZADD", "small:zset", "-0.25", "b"]),
+        ("string", &["APPEND", "string", "\r\n"]),
+        ("number", &["SET", "number", "18"]),
+        ("odd", &["SET", "odd", "\r\n-ERR\r"]),
+        ("empty", &["APPEND", "empty", "x"]),
+        ("ages", &["PEXPIREAT", "ages", "4102444900000"]),
+        ("lasts", &["PERSIST", "lasts"]),
+        ("stream", &["XGROUP", "SETID", "stream", "group", "$"]),
+        ("counter", &["PFADD", "counter", "c", "d", "e"]),
+        ("moves", &["RENAME", "moves", "moved"]),
+    ];
+    for (_, change) in changes {
+        target.client().good(change);
+    }
+    let wrong = compared(&source, &target);
+    for (key, _) in changes {
+        assert!(wrong.contains(&format!("(0, b'{key}', ")), "{key}: {wrong}");
+    }
+    assert_eq!(wrong.matches("(0, ").count(), changes.len(), "{wrong}");
+    // Who may not read is not told that all is equal.
+    for server in [&source, &target] {
+        server.client().good(&["ACL", "SETUSER", "default", "-get", "-pexpiretime"]);
+    }
+    let wrong = compared(&source, &target);
+    assert!(wrong.contains("cannot be read: ") && wrong.contains("NOPERM"), "{wrong}");
+}

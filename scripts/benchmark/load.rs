@@ -4,6 +4,9 @@
 //! `load PORT RATE SECONDS CONNECTIONS KEYS WORD...` prints one line of JSON, times in microseconds. `__rand_int__` in a
 //! word becomes 12 digits below KEYS. With 0 SECONDS it goes on, gently, until its standard input ends.
 
+#[path = "reply.rs"]
+mod reply;
+
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::collections::VecDeque;
@@ -60,19 +63,6 @@ impl Template {
     }
 }
 
-/// How long the reply at the start is, if all of it is there.
-fn reply(bytes: &[u8]) -> Option<usize> {
-    let line = memchr::memchr(b'\n', bytes)? + 1;
-    let number = || std::str::from_utf8(&bytes[1..line - 2]).ok()?.parse::<i64>().ok();
-    let length = match bytes[0] {
-        b'$' => number()?.max(-2),
-        b'*' => return (0..number()?.max(0)).try_fold(line, |at, _| Some(at + reply(bytes.get(at..)?)?)),
-        _ => return Some(line),
-    };
-    let end = if length < 0 { line } else { line + length as usize + 2 };
-    (end <= bytes.len()).then_some(end)
-}
-
 fn send(connection: &mut Connection) -> io::Result<()> {
     while !connection.unsent.is_empty() {
         match connection.stream.write(&connection.unsent) {
@@ -93,7 +83,7 @@ fn receive(connection: &mut Connection, buffer: &mut [u8], start: Instant, tally
             Err(error) => return Err(error),
         }
         let (now, mut at) = (start.elapsed(), 0);
-        while let Some(length) = reply(&connection.input[at..]) {
+        while let Some(length) = reply::length(&connection.input[at..]) {
             if connection.input[at] == b'-' {
                 tally.errors += 1;
                 let text = String::from_utf8_lossy(&connection.input[at..at + length - 2]).into_owned();

@@ -11,7 +11,7 @@ from comparison.resp import encode, to_bytes
 SERVER_CORE, LOAD_CORE = 0, 1
 OURS, FLOOR = "ours", "floor"
 PEERS = {"redis-7.0": "redis-server", "redis-8.2": "redis-server-8.2", "valkey-9.1": "valkey-server-9.1"}
-EXAMPLES = os.path.join(servers.TARGET, "release", "examples")
+EXAMPLES = os.environ.get("BENCH_EXAMPLES", os.path.join(servers.TARGET, "release", "examples"))
 RUN_BOUND_SECONDS = 900
 SETTLE_BOUND_SECONDS = 20
 

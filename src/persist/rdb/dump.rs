@@ -54,6 +54,15 @@ pub fn dump_payload_for(value: ValueRef<'_>, compress: bool, target: Target) -> 
     payload
 }
 
+/// Puts the payload of a value that nobody has read into place of what `payload` held: its bytes as they stand in a snapshot
+/// (`Sink::raw`), and the version that it says it is of.
+pub fn raw_payload(payload: &mut Vec<u8>, type_id: u8, value: &[u8], version: u16) {
+    payload.clear();
+    payload.push(type_id);
+    payload.extend_from_slice(value);
+    push_footer(payload, version);
+}
+
 fn push_footer(payload: &mut Vec<u8>, version: u16) {
     payload.extend_from_slice(&version.to_le_bytes());
     let crc = crc64(0, payload);

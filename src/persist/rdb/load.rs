@@ -61,6 +61,10 @@ pub trait Sink {
         };
         self.key(db, key, Value::Str(value), meta)
     }
+    /// `key` where values are not read (`Loader::raw_values`): the number of the type, and the bytes that stand for the value.
+    fn raw(&mut self, _db: u64, _key: &[u8], _type_id: u8, _value: &[u8], _meta: KeyMeta) -> Result<(), RdbError> {
+        Ok(())
+    }
 }
 
 enum State {
@@ -86,12 +90,21 @@ enum State {
     Failed,
 }
 
+/// A value that is not read.
+#[derive(Default)]
+struct RawValue {
+    type_id: u8,
+    bytes: Vec<u8>,
+}
+
 /// Reads one snapshot.
 pub struct Loader {
     state: State,
     limits: CollectionLimits,
     verify_checksum: bool,
     skip_values: bool,
+    /// The bytes of the value in work, where they are handed over as they stand.
+    raw: Option<RawValue>,
     version: u32,
     family: Family,
     strings: StringReader,
@@ -116,6 +129,7 @@ impl Loader {
             limits,
             verify_checksum: true,
             skip_values: false,
+            raw: None,
             version: 0,
             family: Family::Redis,
             strings: StringReader::default(),
@@ -141,6 +155,13 @@ impl Loader {
     pub(super) fn skip_values(mut self) -> Self {
         self.skip_values = true;
         self
+    }
+
+    /// Passes over values, and gives the sink the bytes that stand for each: keys come by `Sink::raw`. What stands inside a
+    /// packed collection is not looked at. A value is held as a whole, however large.
+    pub fn raw_values(mut self) -> Self {
+        self.raw = Some(RawValue::default());
+        self.skip_values()
     }
 
     /// Takes the next bytes and gives what they complete to `sink`. Returns how many bytes were taken: all of them,
@@ -280,7 +301,7 @@ impl Loader {
     /// as a whole. False, with nothing taken, if something else comes.
     #[inline]
     fn quick_step(&mut self, input: &mut Input<'_>, sink: &mut impl Sink) -> Result<bool, RdbError> {
-        if !matches!(self.state, State::Opcode) {
+        if !matches!(self.state, State::Opcode) || self.raw.is_some() {
             return Ok(false);
         }
         let start = input.at();
@@ -319,10 +340,15 @@ impl Loader {
                 return Err(ErrorKind::ModuleType(format::module_name(id)).into());
             }
             State::Skip(skipper) => {
-                if !skipper.step(input)? {
+                let start = input.at();
+                let whole = skipper.step(input)?;
+                if let Some(raw) = &mut self.raw {
+                    raw.bytes.extend_from_slice(input.taken_since(start));
+                }
+                if !whole {
                     return Ok(false);
                 }
-                self.key_done();
+                self.skipped(sink)?;
             }
             State::Magic => {
                 let Some(magic) = input.array::<MAGIC_SIZE>() else { return Ok(false) };
@@ -349,7 +375,13 @@ impl Loader {
                 self.key.clear();
                 self.key.extend_from_slice(bytes);
                 match format::layout_of(type_id, self.family) {
-                    Ok(layout) if self.skip_values => State::Skip(Skipper::new(layout)),
+                    Ok(layout) if self.skip_values => {
+                        if let Some(raw) = &mut self.raw {
+                            raw.type_id = type_id;
+                            raw.bytes.clear();
+                        }
+                        State::Skip(Skipper::new(layout))
+                    }
                     Ok(Layout::String) => State::Text,
                     Ok(layout) => State::Object(ObjectReader::new(layout)),
                     Err(ErrorKind::Type { id: 6 | 7, .. }) => State::Module,
@@ -400,6 +432,14 @@ impl Loader {
         }
         self.key_done();
         Ok(true)
+    }
+
+    fn skipped(&mut self, sink: &mut impl Sink) -> Result<(), RdbError> {
+        if let Some(raw) = &self.raw {
+            sink.raw(self.db, &self.key, raw.type_id, &raw.bytes, self.meta)?;
+        }
+        self.key_done();
+        Ok(())
     }
 
     fn key_done(&mut self) {

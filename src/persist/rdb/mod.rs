@@ -34,7 +34,8 @@ mod zipmap;
 mod tests;
 
 pub use dump::{
-    DumpError, dump_functions, dump_payload, dump_payload_for, load_dump_payload, load_functions, with_right_checksum,
+    DumpError, dump_functions, dump_payload, dump_payload_for, load_dump_payload, load_functions, raw_payload,
+    with_right_checksum,
 };
 pub use error::{ErrorKind, RdbError};
 pub use load::{KeyMeta, Loader, Sink};

@@ -30,6 +30,11 @@ impl<'a> Input<'a> {
         self.at
     }
 
+    /// What was taken from there on.
+    pub fn taken_since(&self, start: usize) -> &'a [u8] {
+        &self.bytes[start..self.at]
+    }
+
     pub fn rewind(&mut self, at: usize) {
         self.at = at;
     }

@@ -1,6 +1,7 @@
 //! Tests of the whole room: what a sink was told, compared as plain collections of the standard library.
 
 mod damage;
+mod raw;
 mod roundtrip;
 mod samples;
 mod verify;
