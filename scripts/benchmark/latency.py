@@ -3,6 +3,8 @@
 import json
 import subprocess
 
+from comparison import servers
+
 from . import machine
 
 CLIENTS = 50
@@ -26,7 +28,8 @@ def estimate_seconds(options):
 
 def scheduled(server, words, rate, seconds, clients, keys):
     """One run of the open-loop client; what it told."""
-    command = ["taskset", "-c", machine.LOAD_CORE, machine.example("load"), server.port, rate, seconds, clients, keys, *words]
+    command = servers.pinned(machine.LOAD_CORE) + [
+        machine.example("load"), server.port, rate, seconds, clients, keys, *words]
     run = subprocess.run([str(word) for word in command], capture_output=True, text=True, stdin=subprocess.DEVNULL,
                          timeout=seconds + 120)
     if run.returncode != 0:

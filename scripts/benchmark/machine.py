@@ -93,7 +93,7 @@ class Floor:
 
     def __init__(self):
         self.label, self.port = FLOOR, servers.free_port()
-        command = ["taskset", "-c", str(SERVER_CORE), example("floor"), str(self.port)]
+        command = servers.pinned(SERVER_CORE) + [example("floor"), str(self.port)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         servers.atexit.register(self.stop)
         servers.wait_until("the floor listens", self.listens, 10)
@@ -178,8 +178,8 @@ def error_replies(server):
 def redis_benchmark(server, words, requests, pipeline, clients, key_space):
     """(requests per second, nanoseconds of server CPU per request). An error reply fails the measure."""
     requests = max(requests // pipeline, 1) * pipeline
-    command = ["taskset", "-c", LOAD_CORE, servers.peer("redis-benchmark"), "-p", server.port, "-n", requests,
-               "-P", pipeline, "-c", clients, "-r", key_space, "-q", *words]
+    command = servers.pinned(LOAD_CORE) + [servers.peer("redis-benchmark"), "-p", server.port, "-n", requests,
+                                           "-P", pipeline, "-c", clients, "-r", key_space, "-q", *words]
     errors, cpu, begin = error_replies(server), cpu_nanoseconds(server.pid()), time.monotonic()
     try:
         run = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=RUN_BOUND_SECONDS)

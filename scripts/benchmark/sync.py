@@ -34,7 +34,8 @@ class Pinger:
     """A client that pings on a schedule until it is told to end."""
 
     def __init__(self, server):
-        command = ["taskset", "-c", machine.LOAD_CORE, machine.example("load"), server.port, PINGS_PER_SECOND, 0, 1, 1, "PING"]
+        command = servers.pinned(machine.LOAD_CORE) + [
+            machine.example("load"), server.port, PINGS_PER_SECOND, 0, 1, 1, "PING"]
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def longest_stall_ms(self):

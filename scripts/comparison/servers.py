@@ -42,6 +42,12 @@ def free_port():
 free_port.count = 0
 
 
+def pinned(core):
+    """What goes before a command that is to have a core to itself, as far as the system lets it: others may wait."""
+    priority = ["nice", "-n", "-20"] if os.geteuid() == 0 else []
+    return priority + ["taskset", "-c", str(core)]
+
+
 class Server:
     """One server; `label` is what tables call it."""
 
@@ -67,7 +73,7 @@ class Server:
             command += ["--enable-debug-command", "yes"]
         command += self.args + [str(m) for m in more]
         if self.core is not None:
-            command = ["taskset", "-c", str(self.core)] + command
+            command = pinned(self.core) + command
         with open(self.log_path(), "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=dict(os.environ, LC_ALL="C"))
