@@ -4,6 +4,8 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::{Client, Kind, Proxy, Server, Value, keys_of, random_writes, wait_until};
 
@@ -272,5 +274,39 @@ fn valkey_9_1_over_all() {
             "HGETEX f1 PX 90000 FIELDS 2 a g",
             "RESTORE f3 0 $f1",
         ],
+    );
+}
+
+/// The long way, where a stock master dies of itself: the script says so, with its last words, and calls it no difference.
+#[test]
+fn a_stock_master_that_crashes_is_told_by_its_last_words() {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let program = format!(
+        "import importlib.machinery, importlib.util, sys
+sys.dont_write_bytecode = True
+loader = importlib.machinery.SourceFileLoader('matrix', {:?})
+matrix = importlib.util.module_from_spec(importlib.util.spec_from_loader('matrix', loader))
+loader.exec_module(matrix)
+class Writer(matrix.Writer):
+    turn = 0
+    def write(self, count):
+        super().write(count)
+        self.turn += 1
+        if self.turn == 3:    # bridge and replica are there
+            self.connection('DEBUG', 'SEGFAULT')
+matrix.Writer = Writer
+sys.argv = ['bridge-matrix', '--from', 'redis-server', '--to', 'redis-server', '--writes', '1000', '--ours', {:?}]
+matrix.main()",
+        scripts.join("bridge-matrix"),
+        env!("CARGO_BIN_EXE_understudy")
+    );
+    let path = format!("{}", scripts.display());
+    let output = Command::new("python3").args(["-c", &program]).env("PYTHONPATH", path).output().expect("python3 runs");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("redis-server crashed by itself: ") && told.contains("crashed by signal: 11"), "{told}");
+    assert!(
+        told.contains("a crash") && told.contains("keys that the bridge had got") && !told.contains("DIFFERS"),
+        "{told}"
     );
 }
