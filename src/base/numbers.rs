@@ -137,48 +137,6 @@ pub fn write_i64(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends `prefix`, the decimal digits of `value` and a line end, as the protocol heads its replies.
-#[inline]
-pub fn write_line(out: &mut Vec<u8>, prefix: u8, value: i64) {
-    const LONGEST: usize = 24;
-    // What is written ends in the middle, and as many bytes as the longest line has are copied: a length that is
-    // always the same needs no call.
-    let mut text = [0; 2 * LONGEST];
-    text[LONGEST - 2..LONGEST].copy_from_slice(b"\r\n");
-    let (mut start, mut rest) = (LONGEST - 2, value.unsigned_abs());
-    while rest >= 10 {
-        start -= 2;
-        text[start..start + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
-        rest /= 100;
-    }
-    if rest > 0 || value == 0 {
-        start -= 1;
-        text[start] = b'0' + rest as u8;
-    }
-    if value < 0 {
-        start -= 1;
-        text[start] = b'-';
-    }
-    start -= 1;
-    text[start] = prefix;
-    let len = out.len() + LONGEST - start;
-    if let Some(line) = text[start..].first_chunk::<LONGEST>() {
-        out.extend_from_slice(line);
-    }
-    out.truncate(len);
-}
-
-/// The numbers below 100 in two digits.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut number = 0;
-    while number < 100 {
-        pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
-        number += 1;
-    }
-    pairs
-};
-
 /// Appends `value` as Redis 7.2 prints doubles: the shortest digits that read back the same; `3`, `0.1`, `1e+21`,
 /// `inf`, `-inf`, `nan`.
 pub fn format_f64(value: f64, out: &mut Vec<u8>) {
@@ -301,19 +259,6 @@ pub fn format_g(value: f64, digits: usize, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_holds_a_number_as_it_is_spelt() {
-        let mut out = b"kept".to_vec();
-        let powers = (0..63).map(|power| 1i64 << power).chain((0..19).map(|power| 10i64.pow(power)));
-        let mut numbers: Vec<i64> = powers.flat_map(|power| [power, power - 1, -power, 1 - power]).collect();
-        numbers.extend([i64::MAX, i64::MIN].iter().copied().chain(-1200..1200));
-        for number in numbers {
-            write_line(&mut out, b':', number);
-            assert_eq!(out, format!("kept:{number}\r\n").as_bytes());
-            out.truncate(4);
-        }
-    }
 
     #[test]
     fn integers_have_one_spelling() {

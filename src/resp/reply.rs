@@ -23,7 +23,9 @@ impl Reply {
 
     #[inline]
     fn prefixed(&mut self, prefix: u8, value: i64) {
-        numbers::write_line(&mut self.out, prefix, value);
+        self.out.push(prefix);
+        numbers::write_i64(&mut self.out, value);
+        self.out.extend_from_slice(b"\r\n");
     }
 
     /// `+OK`
@@ -83,7 +85,14 @@ impl Reply {
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
         self.out.reserve(bytes.len() + 32);
-        self.prefixed(b'$', bytes.len() as i64);
+        match bytes.len() {
+            // Most have a length of two digits.
+            len @ 10..100 => {
+                let (tens, ones) = (b'0' + len as u8 / 10, b'0' + len as u8 % 10);
+                self.out.extend_from_slice(&[b'$', tens, ones, b'\r', b'\n']);
+            }
+            len => self.prefixed(b'$', len as i64),
+        }
         self.out.extend_from_slice(bytes);
         self.out.extend_from_slice(b"\r\n");
     }
