@@ -8,7 +8,7 @@ use crate::types::table::{Table, TableEntry};
 use std::collections::BTreeSet;
 
 /// So many keys are asked for together: what lies ready must not drive itself out again.
-pub const PREFETCHED: usize = 32;
+pub const PREFETCHED: usize = 16;
 /// A table of fewer entries is likely to be near anyway.
 pub const FAR: usize = 20_000;
 

@@ -40,6 +40,16 @@ struct Store {
     owned: Vec<Rc<Vec<u8>>>,
 }
 
+impl Store {
+    #[inline(always)]
+    fn at(&self, span: Span) -> &[u8] {
+        if span.start == OWNED {
+            return &self.owned[span.len as usize];
+        }
+        &self.buffer[span.start as usize..][..span.len as usize]
+    }
+}
+
 /// The arguments of one command; the first is its name. Two words, so that handing them on costs nothing.
 #[derive(Clone, Copy)]
 pub struct Argv<'a> {
@@ -69,11 +79,7 @@ impl<'a> Argv<'a> {
     /// The argument at `index`. Panics past the end, as slices do.
     #[inline(always)]
     pub fn at(&self, index: usize) -> &'a [u8] {
-        let span = self.span(index);
-        if span.start == OWNED {
-            return &self.store.owned[span.len as usize];
-        }
-        &self.store.buffer[span.start as usize..][..span.len as usize]
+        self.store.at(self.span(index))
     }
 
     /// The argument at `index`, if there are so many.
@@ -90,8 +96,8 @@ impl<'a> Argv<'a> {
 
     /// All arguments.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
-        let argv = *self;
-        (0..argv.len()).map(move |index| argv.at(index))
+        let store = self.store;
+        store.spans[self.start as usize..][..self.len as usize].iter().map(move |span| store.at(*span))
     }
 
     /// The arguments from `index` on.

@@ -52,7 +52,12 @@ impl Server {
         }
         if to - from > 1 {
             let db = self.clients.get(id).map_or(0, |client| client.session.db);
-            self.keys.db(db).prefetch((from..to).filter_map(|index| first_key(self, batch, index, known)));
+            let mut last_key = None;
+            self.keys.db(db).prefetch((from..to).filter_map(|index| {
+                let key = first_key(self, batch, index, known)?;
+                let is_new = last_key.replace(key).is_none_or(|last| !bytes::equal(last, key));
+                is_new.then_some(key)
+            }));
             self.prefetch_members(db, batch, from..to, known);
         }
     }
@@ -73,7 +78,9 @@ impl Server {
 
     /// Where the first command that names a member is about a big collection, the others are taken to be, too.
     fn prefetch_members(&self, db: usize, batch: &Batch, mut part: std::ops::Range<usize>, known: &Known) {
-        let first = part.clone().find_map(|index| Some((index, self.member_of(batch, index, known)?)));
+        // Like commands name members alike, or none.
+        let is_new = |index: &usize| *index == part.start || known[*index % AHEAD] != known[(*index - 1) % AHEAD];
+        let first = part.clone().filter(is_new).find_map(|index| Some((index, self.member_of(batch, index, known)?)));
         if let Some((index, (key, _))) = first
             && let Some(value) = self.big_collection(db, key)
         {

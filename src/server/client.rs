@@ -163,6 +163,17 @@ pub struct Client {
 }
 
 impl Client {
+    /// Whether its commands about data need no closer look: whoever it is may run them all, it gathers no transaction,
+    /// it wants their replies. Only commands of the house change that.
+    pub(super) fn is_ordinary(&self) -> bool {
+        self.access == Access::Everything
+            && self.reply_mode == ReplyMode::On
+            && self.multi.is_none()
+            && self.replica.is_none()
+            && !self.is_subscriber
+            && !self.session.from_master
+    }
+
     /// Bytes to be sent, the stream of a replica not counted.
     pub fn output_len(&self) -> usize {
         self.reply.out.len() - self.sent

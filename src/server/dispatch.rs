@@ -32,10 +32,17 @@ impl Server {
         }
     }
 
+    /// Whether a command of an ordinary client can be called without further questions while nothing is amiss.
+    #[inline]
+    pub(super) fn runs_at_once(&self, index: usize, argv: Argv<'_>) -> bool {
+        let command = &self.table.commands[index];
+        !self.alert && command.is_about_data() && command.takes(argv.len())
+    }
+
     /// What is due once a command is answered: messages to the caller itself, and clients that wait for keys that the
     /// command, or the transaction, has made ready.
     #[cold]
-    fn attend_to_aftermath(&mut self, id: ClientId) {
+    pub(super) fn attend_to_aftermath(&mut self, id: ClientId) {
         self.has_aftermath = false;
         self.deliver_own_messages(id);
         self.handle_clients_blocked_on_keys();
@@ -432,9 +439,7 @@ impl Server {
 /// Complains if a command cannot have so many arguments.
 #[inline]
 pub(super) fn check_arity(command: &Command, argv: Argv<'_>) -> Result<(), CommandError> {
-    let wrong_count =
-        if command.arity >= 0 { argv.len() != command.arity as usize } else { argv.len() < -command.arity as usize };
-    if wrong_count || matches!(command.run, Run::Container) {
+    if !command.takes(argv.len()) || matches!(command.run, Run::Container) {
         return Err(CommandError::wrong_arity(&command.name));
     }
     Ok(())

@@ -373,10 +373,13 @@ impl Server {
     /// Runs the commands of a batch. Returns how many bytes they took where not all could run.
     fn run_batch(&mut self, id: ClientId, batch: &Batch) -> Option<usize> {
         let mut known = ahead::NOTHING_KNOWN;
+        let mut is_ordinary = self.clients.get(id).is_some_and(Client::is_ordinary);
         for index in 0..batch.len() {
             if index % AHEAD == 0 {
                 self.look_ahead(id, batch, index, &mut known);
             }
+            let (command, argv, raw) = (ahead::command(&known, index), batch.argv(index), batch.raw(index));
+            let at_once = command.filter(|command| is_ordinary && self.runs_at_once(*command, argv));
             let client = self.clients.get_mut(id)?;
             if client.closing || client.close_after_reply || self.exit_code.is_some() {
                 // What came after QUIT or SHUTDOWN is not run (the file is written), but what came before is answered.
@@ -390,12 +393,21 @@ impl Server {
             if client.reply.out.capacity() == 0 {
                 client.reply.out = self.spare_outputs.pop().unwrap_or_default();
             }
+            if let Some(command) = at_once {
+                client.last_command = Some(command);
+                self.call(id, command, argv, raw);
+                if self.has_aftermath {
+                    self.attend_to_aftermath(id);
+                }
+                continue;
+            }
             self.reply_start = client.reply.out.len();
             let from_master = client.session.from_master;
-            self.process_known(id, ahead::command(&known, index), batch.argv(index), batch.raw(index));
+            self.process_known(id, command, argv, raw);
             if from_master {
                 self.applied_from_master(id, batch.bytes(index));
             }
+            is_ordinary = self.clients.get(id).is_some_and(Client::is_ordinary);
         }
         if !batch.is_empty() {
             self.after_commands(id);

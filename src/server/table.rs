@@ -83,6 +83,21 @@ pub struct Command {
     pub latency: Option<Box<Histogram>>,
 }
 
+impl Command {
+    /// Whether it takes so many arguments, the name included.
+    #[inline]
+    pub fn takes(&self, count: usize) -> bool {
+        let named = self.arity.unsigned_abs() as usize;
+        count == named || (self.arity < 0 && count > named)
+    }
+
+    /// Whether it is about data and nothing else.
+    #[inline]
+    pub fn is_about_data(&self) -> bool {
+        matches!(self.run, Run::Data(_))
+    }
+}
+
 /// All commands.
 pub struct CommandTable {
     /// Containers and subcommands included.

@@ -447,6 +447,8 @@ impl Entry {
 }
 
 impl TableEntry for Entry {
+    const LIKELY_BYTES: usize = 32;
+
     #[inline]
     fn key(&self) -> &[u8] {
         let shape = self.shape();

@@ -27,6 +27,9 @@ pub trait TableEntry {
     /// The bytes by which the entry is found. They must not change while the entry is in a table.
     fn key(&self) -> &[u8];
 
+    /// How far from its address an entry's last byte often is, where its block need not be within one cache line.
+    const LIKELY_BYTES: usize = 0;
+
     /// Where in memory that is to which an entry's word points. It is only used to ask for it in advance.
     #[inline]
     fn address(word: *const u8) -> *const u8 {
@@ -269,7 +272,11 @@ impl<T: TableEntry> Table<T> {
         if candidates != 0 {
             let slot = (candidates.trailing_zeros() / 8) as usize;
             // SAFETY: a tag other than 0 says that the slot holds an entry, which is one word.
-            prefetch(T::address(unsafe { bucket.slots[slot].child }.cast()));
+            let address = T::address(unsafe { bucket.slots[slot].child }.cast());
+            prefetch(address);
+            if T::LIKELY_BYTES > 0 {
+                prefetch(address.wrapping_add(T::LIKELY_BYTES));
+            }
         }
         if bucket.is_chained() {
             prefetch(bucket.child().cast());
