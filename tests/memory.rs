@@ -206,3 +206,19 @@ fn what_is_not_wanted_lazily_is_freed_at_once() {
     client.good(&["FLUSHALL", "SYNC"]);
     assert_eq!((number(&server, "lazyfreed_objects"), number(&server, "lazyfree_pending_objects")), (0, 0));
 }
+
+#[test]
+fn a_server_that_was_emptied_gives_its_memory_back_though_nobody_asks_it_for_anything() {
+    let server = Server::start(Kind::Ours, &["--enable-debug-command", "yes"]);
+    let resident = || {
+        let told = std::fs::read_to_string(format!("/proc/{}/statm", server.pid())).unwrap();
+        told.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap() * 4096
+    };
+    let empty = resident();
+    server.client().good(&["DEBUG", "POPULATE", "600000"]);
+    let full = resident();
+    assert!(full > empty + 15_000_000, "{empty} bytes, then {full}");
+    server.client().good(&["FLUSHALL"]);
+    // The allocator keeps what is not used for ten seconds.
+    wait_until(Duration::from_secs(120), "the memory is given back", || resident() < empty + 5_000_000);
+}

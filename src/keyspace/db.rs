@@ -279,7 +279,13 @@ impl Db {
             self.table.prefetch_bucket(hashes[count]);
             count += 1;
         }
-        hashes[..count].iter().for_each(|hash| self.table.prefetch_entry(*hash));
+        let hashes = &hashes[..count];
+        hashes.iter().for_each(|hash| self.table.prefetch_entry(*hash));
+        if hashes.first().and_then(|hash| self.table.likely(*hash)).is_some_and(Entry::is_apart) {
+            let likely = || hashes.iter().filter_map(|hash| self.table.likely(*hash));
+            likely().for_each(Entry::prefetch_inside);
+            likely().for_each(Entry::prefetch_string);
+        }
     }
 
     /// Takes `budget` entries out, or a few more, and hands them to `f`; returns whether any are left. Only for a

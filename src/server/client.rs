@@ -94,6 +94,8 @@ pub struct Client {
     pub session: Session,
     /// What is to be sent.
     pub reply: Reply,
+    /// Whether the output before this one was large.
+    pub was_output_large: bool,
     /// How much of `reply` is sent.
     pub sent: usize,
     /// Bytes that came and are no whole command yet.

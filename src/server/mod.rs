@@ -34,6 +34,7 @@ pub mod monitor;
 pub mod networking;
 pub mod notice;
 pub mod oom;
+mod outputs;
 pub mod pause;
 mod progress;
 pub mod pubsub;
@@ -257,7 +258,7 @@ pub struct Server {
     tick_mark: Option<(u64, u64)>,
     read_buffer: Vec<u8>,
     batch: Batch,
-    spare_outputs: Vec<Vec<u8>>,
+    spare_outputs: outputs::SpareOutputs,
     pending_writes: Vec<ClientId>,
     closing: Vec<ClientId>,
 }
@@ -332,7 +333,7 @@ impl Server {
             tick_mark: None,
             read_buffer: Vec::with_capacity(128 * 1024),
             batch: Batch::default(),
-            spare_outputs: Vec::new(),
+            spare_outputs: outputs::SpareOutputs::default(),
             pending_writes: Vec::new(),
             closing: Vec::new(),
             config,

@@ -2,7 +2,7 @@
 
 use super::ahead::{self, AHEAD};
 use super::client::{Access, Class, Client, ClientId, ReplyMode};
-use super::{Procedure, Server};
+use super::{Procedure, Server, outputs};
 use crate::acl;
 use crate::commands::Session;
 use crate::config::{ClientOutputBufferLimits, quote};
@@ -14,10 +14,6 @@ use std::io;
 
 /// How much is read from a client at once.
 const READ_BYTES: usize = 64 * 1024;
-/// An output buffer larger than this is given back to the allocator once it is sent.
-const OUTPUT_KEPT: usize = 64 * 1024;
-/// How many empty output buffers are kept for the next replies.
-const SPARE_OUTPUTS: usize = 64;
 /// Connections taken in one turn.
 const ACCEPTS_PER_TURN: usize = 1000;
 /// How much is written to one client in one turn.
@@ -123,6 +119,7 @@ impl Server {
             watched: Vec::new(),
             watch_touched: false,
             last_command: None,
+            was_output_large: false,
             created_ms: now,
             last_active_ms: now,
             soft_limit_since_s: None,
@@ -391,7 +388,7 @@ impl Server {
                 break;
             }
             if client.reply.out.capacity() == 0 {
-                client.reply.out = self.spare_outputs.pop().unwrap_or_default();
+                client.reply.out = self.spare_outputs.take(client.was_output_large);
             }
             if let Some(command) = at_once {
                 client.last_command = Some(command);
@@ -425,16 +422,14 @@ impl Server {
             if client.close_after_reply {
                 return self.close_client(id);
             }
-            if client.reply.out.capacity() > 0 && self.spare_outputs.len() < SPARE_OUTPUTS {
-                self.spare_outputs.push(std::mem::take(&mut client.reply.out));
-            }
+            self.spare_outputs.give_back(std::mem::take(&mut client.reply.out));
             return;
         }
         if !client.pending_write {
             client.pending_write = true;
             self.pending_writes.push(id);
         }
-        if client.output_len() > OUTPUT_KEPT {
+        if client.output_len() > outputs::SMALL {
             self.check_output_limits(id);
         }
     }
@@ -562,12 +557,7 @@ impl Server {
     fn output_sent(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.sent = 0;
-        client.reply.out.clear();
-        if client.reply.out.capacity() > OUTPUT_KEPT {
-            client.reply.out = Vec::new();
-        } else if self.spare_outputs.len() < SPARE_OUTPUTS {
-            self.spare_outputs.push(std::mem::take(&mut client.reply.out));
-        }
+        client.was_output_large = self.spare_outputs.give_back(std::mem::take(&mut client.reply.out));
         self.event_loop.delete_file_event(client.file, Interest::Writable);
         if client.close_after_reply {
             self.close_client(id);

@@ -192,7 +192,7 @@ impl Server {
             return push(&mut self.own_messages, client.reply.resp3);
         }
         if client.reply.out.capacity() == 0 {
-            client.reply.out = self.spare_outputs.pop().unwrap_or_default();
+            client.reply.out = self.spare_outputs.take(client.was_output_large);
         }
         push(&mut client.reply.out, client.reply.resp3);
         self.client_memory.note(id);

@@ -446,6 +446,27 @@ impl Entry {
     }
 }
 
+/// So many bytes of a long string are asked for ahead; the processor goes on from there by itself.
+const STRING_AHEAD: usize = 512;
+
+impl Entry {
+    /// Whether the value has memory of its own, so that it is another miss away.
+    #[inline]
+    pub fn is_apart(&self) -> bool {
+        self.shape().kind >= HEAP
+    }
+
+    /// Asks the processor for the beginning of a long string. What the entry points to should be near by now.
+    #[inline]
+    pub fn prefetch_string(&self) {
+        if self.shape().kind == HEAP
+            && let ValueRef::Str(StrRef::Bytes(bytes)) = self.value()
+        {
+            bytes.iter().take(STRING_AHEAD).step_by(64).for_each(|byte| prefetch(byte));
+        }
+    }
+}
+
 impl TableEntry for Entry {
     const LIKELY_BYTES: usize = 32;
 

@@ -283,6 +283,19 @@ impl<T: TableEntry> Table<T> {
         }
     }
 
+    /// The entry that `hash` most likely means, without a look at its key. The bucket should be near by now.
+    #[inline]
+    pub fn likely(&self, hash: u64) -> Option<&T> {
+        if self.chunks.is_empty() {
+            return None;
+        }
+        // SAFETY: as in `find`.
+        let bucket = unsafe { &*self.bucket_at(self.bucket_index(hash)) };
+        let candidates = bucket.matches(tag_of(hash));
+        // SAFETY: a tag other than 0 says that the slot holds an entry; the borrow of the table keeps it there.
+        (candidates != 0).then(|| unsafe { &*bucket.slots[(candidates.trailing_zeros() / 8) as usize].entry })
+    }
+
     /// The entry with this key.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<&T> {
