@@ -291,12 +291,24 @@ impl Server {
 
     /// Runs a command and does what follows from it.
     pub fn call(&mut self, id: ClientId, index: usize, argv: Argv<'_>, raw: Option<&[u8]>) {
-        let start = ticks();
+        self.call_from(ticks(), id, index, argv, raw);
+    }
+
+    /// `call` where the time is known. Returns the time at which the command itself was done.
+    pub(super) fn call_from(
+        &mut self,
+        start: u64,
+        id: ClientId,
+        index: usize,
+        argv: Argv<'_>,
+        raw: Option<&[u8]>,
+    ) -> u64 {
         let dirty = self.keys.dirty;
         self.keys.expire_policy = self.expire_policy(id);
         let result = self.execute(id, index, argv);
         let command = &mut self.table.commands[index];
-        let took = ticks().wrapping_sub(start);
+        let end = ticks();
+        let took = end.wrapping_sub(start);
         command.stats.calls += 1;
         command.stats.ticks += took;
         match &mut command.latency {
@@ -324,6 +336,7 @@ impl Server {
         if took >= self.notice_ticks {
             self.notice(id, index, argv, took);
         }
+        end
     }
 
     #[inline]

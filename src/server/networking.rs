@@ -4,6 +4,7 @@ use super::ahead::{self, AHEAD};
 use super::client::{Access, Class, Client, ClientId, ReplyMode};
 use super::{Procedure, Server, outputs};
 use crate::acl;
+use crate::base::clock::ticks;
 use crate::commands::Session;
 use crate::config::{ClientOutputBufferLimits, quote};
 use crate::reactor::{Interest, Transport};
@@ -371,8 +372,11 @@ impl Server {
     fn run_batch(&mut self, id: ClientId, batch: &Batch) -> Option<usize> {
         let mut known = ahead::NOTHING_KNOWN;
         let mut is_ordinary = self.clients.get(id).is_some_and(Client::is_ordinary);
+        // When the command before was done. Reading the clock takes as long as a good part of a command.
+        let mut time = None;
         for index in 0..batch.len() {
             if index % AHEAD == 0 {
+                time = None;
                 self.look_ahead(id, batch, index, &mut known);
             }
             let (command, argv, raw) = (ahead::command(&known, index), batch.argv(index), batch.raw(index));
@@ -392,12 +396,14 @@ impl Server {
             }
             if let Some(command) = at_once {
                 client.last_command = Some(command);
-                self.call(id, command, argv, raw);
+                time = Some(self.call_from(time.unwrap_or_else(ticks), id, command, argv, raw));
                 if self.has_aftermath {
                     self.attend_to_aftermath(id);
+                    time = None;
                 }
                 continue;
             }
+            time = None;
             self.reply_start = client.reply.out.len();
             let from_master = client.session.from_master;
             self.process_known(id, command, argv, raw);
