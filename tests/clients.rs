@@ -10,6 +10,9 @@ use std::process::{Command, Output};
 
 use support::{Kind, Server, peer};
 
+/// A script takes a second or two.
+const BOUND_SECONDS: &str = "120";
+
 /// Where `scripts/install-peers --clients` puts a part of what it brings.
 fn clients(part: &str) -> PathBuf {
     let path = peer("redis-cli").parent().unwrap().parent().unwrap().join("clients").join(part);
@@ -21,17 +24,16 @@ fn clients(part: &str) -> PathBuf {
 fn said(kind: Kind, script: &str, args: &[&str]) -> Output {
     let server = Server::start(kind, &[]);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(script);
-    let mut command = if script.ends_with(".js") {
+    // A library that waits for a reply that never comes waits for ever.
+    let mut command = Command::new("timeout");
+    command.arg(BOUND_SECONDS);
+    if script.ends_with(".js") {
         clients("js/.installed");
-        let mut command = Command::new(peer("node"));
-        command.env("NODE_PATH", clients("js/node_modules"));
-        command
+        command.arg(peer("node")).env("NODE_PATH", clients("js/node_modules"));
     } else {
         clients("python/.installed");
-        let mut command = Command::new("python3");
-        command.env("PYTHONPATH", clients("python")).env("PYTHONDONTWRITEBYTECODE", "1");
-        command
-    };
+        command.arg("python3").env("PYTHONPATH", clients("python")).env("PYTHONDONTWRITEBYTECODE", "1");
+    }
     command.arg(file).arg(server.port().to_string()).args(args).current_dir(server.dir()).output().unwrap()
 }
 
