@@ -97,7 +97,7 @@ fn a_failure_lasts_until_a_later_run_has_figures() {
 fn an_absolute_target_needs_no_peer_and_a_failure_is_told() {
     let failed =
         r#"{"measure": "other", "figure": "FAILED", "unit": "", "better": "less", "samples": {}, "error": "-ERR no"}"#;
-    let rows = [row("10 keys inserted, in real time", "longest turn", "less", r#"{"ours": [999, 1001, 1500]}"#), failed.to_string()];
+    let rows = [row("10 keys inserted", "longest turn", "less", r#"{"ours": [999, 1001, 1500]}"#), failed.to_string()];
     let (text, dir) = report("turn", &[run(1, false, &rows)]);
     assert!(line(&text, "| 10 keys").ends_with("| ≤ 1000 ns/request | short (1001) |"), "{text}");
     assert!(line(&text, "| other").ends_with("| FAILED: -ERR no |"), "{text}");

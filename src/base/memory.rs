@@ -6,8 +6,10 @@
 //! Deliberately absent: a count of our own around each allocation. jemalloc keeps one per thread, and data has but
 //! one thread.
 
+use std::ptr::null_mut;
 use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
 use tikv_jemalloc_ctl::{arenas, background_thread, epoch, raw, stats, version};
+use tikv_jemalloc_sys as jemalloc;
 
 thread_local! {
     static METER: Meter = Meter::of_this_thread();
@@ -87,6 +89,15 @@ pub fn allocator_name() -> String {
 /// no such thread to be had.
 pub fn set_background_thread(wanted: bool) -> bool {
     background_thread::write(wanted).is_ok()
+}
+
+/// Gives back what has not been used for a while, as far as that is due by now. The allocator does so by itself only
+/// as it goes along: a program that was emptied and left alone would keep all that it had.
+pub fn decay() {
+    // SAFETY: the name ends in NUL, and this control neither takes nor gives anything. 4096 stands for all arenas.
+    unsafe {
+        jemalloc::mallctl(c"arena.4096.decay".as_ptr(), null_mut(), null_mut(), null_mut(), 0);
+    }
 }
 
 /// Gives unused pages back to the system, now.

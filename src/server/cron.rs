@@ -1,6 +1,7 @@
 //! What happens by the clock: expiry, timeouts, save points, replication's own second (= serverCron).
 
 use super::{ClientId, Procedure, Server, crash, ticks};
+use crate::base::memory;
 
 /// The part of a cron interval that the active expiry may take, in percent.
 const EXPIRE_CPU_PERCENT: u64 = 25;
@@ -65,6 +66,7 @@ impl Server {
         self.save_if_due();
         self.accept_again_if_needed();
         self.stats.peak_memory = self.stats.peak_memory.max(self.used_memory());
+        memory::decay();
     }
 
     /// Frees a part of what was emptied lazily, and comes again as long as there is more.

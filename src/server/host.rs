@@ -61,13 +61,10 @@ impl Server {
     /// At the start: all of it.
     pub fn settle_in(&mut self) {
         set_title(&self.config, None);
-        if self.config.jemalloc_bg_thread {
-            self.follow_background_thread();
-        }
     }
 
-    /// Has the allocator give pages back on a thread of its own, or on ours as it goes along. Ours goes along only while
-    /// it allocates: a server that was emptied and left alone would keep all that it had.
+    /// Has the allocator give pages back on a thread of its own, or on ours as it goes along. Only CONFIG SET asks for
+    /// that: a server is one thread until its operator wants another.
     pub(super) fn follow_background_thread(&self) {
         if !memory::set_background_thread(self.config.jemalloc_bg_thread) {
             log::warn!("The allocator has no background thread.");
