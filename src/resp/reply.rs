@@ -274,6 +274,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn numbers_of_every_length_are_written_as_the_library_does() {
+        let powers = (0..19).map(|power| 10i64.pow(power)).flat_map(|power| [power - 1, power, power + 1]);
+        for value in powers.flat_map(|value| [value, -value]).chain([i64::MAX, i64::MIN, i64::MIN + 1]) {
+            let mut reply = Reply::new(false);
+            reply.ok();
+            reply.int(value);
+            reply.array(3);
+            assert_eq!(String::from_utf8(reply.out).unwrap(), format!("+OK\r\n:{value}\r\n*3\r\n"));
+        }
+    }
+
+    #[test]
     fn each_kind_of_reply_in_both_protocols() {
         let write = |resp3: bool| {
             let mut reply = Reply::new(resp3);
