@@ -6,20 +6,6 @@ use crate::base::numbers;
 #[must_use]
 pub struct Deferred(usize);
 
-/// The longest line with a number: prefix, sign, digits, line break.
-const LINE_MAX: usize = 1 + 1 + 20 + 2;
-/// The digits of 0 to 99.
-const PAIRS: [u8; 200] = {
-    let mut pairs = [0; 200];
-    let mut number = 0;
-    while number < 100 {
-        pairs[number * 2] = b'0' + number as u8 / 10;
-        pairs[number * 2 + 1] = b'0' + number as u8 % 10;
-        number += 1;
-    }
-    pairs
-};
-
 /// The output of one client, with the protocol version that it speaks.
 #[derive(Default, Debug)]
 pub struct Reply {
@@ -35,32 +21,11 @@ impl Reply {
         Reply { out: Vec::new(), resp3 }
     }
 
-    /// A prefix, a number and a line break. They are put together from behind, and copied as if they were as long as
-    /// they can be, for a copy of a fixed length is but a few moves.
+    #[inline]
     fn prefixed(&mut self, prefix: u8, value: i64) {
-        let mut line = [0; 2 * LINE_MAX];
-        let mut at = LINE_MAX - 2;
-        line[at..LINE_MAX].copy_from_slice(b"\r\n");
-        let mut rest = value.unsigned_abs();
-        while rest >= 10 {
-            at -= 2;
-            let pair = (rest % 100) as usize * 2;
-            line[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-            rest /= 100;
-        }
-        if rest > 0 || at == LINE_MAX - 2 {
-            at -= 1;
-            line[at] = b'0' + rest as u8;
-        }
-        if value < 0 {
-            at -= 1;
-            line[at] = b'-';
-        }
-        at -= 1;
-        line[at] = prefix;
-        let len = self.out.len();
-        self.out.extend_from_slice(&line[at..at + LINE_MAX]);
-        self.out.truncate(len + LINE_MAX - at);
+        self.out.push(prefix);
+        numbers::write_i64(&mut self.out, value);
+        self.out.extend_from_slice(b"\r\n");
     }
 
     /// `+OK`

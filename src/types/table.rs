@@ -260,17 +260,23 @@ impl<T: TableEntry> Table<T> {
         }
     }
 
-    /// Asks the processor to fetch the entry that `hash` most likely means. The bucket should be near by now.
+    /// The bucket of `hash`, and in it the slot that `hash` most likely means.
     #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
+    fn likely_slot(&self, hash: u64) -> Option<(&Bucket<T>, Option<usize>)> {
         if self.chunks.is_empty() {
-            return;
+            return None;
         }
         // SAFETY: as in `find`.
         let bucket = unsafe { &*self.bucket_at(self.bucket_index(hash)) };
         let candidates = bucket.matches(tag_of(hash));
-        if candidates != 0 {
-            let slot = (candidates.trailing_zeros() / 8) as usize;
+        Some((bucket, (candidates != 0).then(|| (candidates.trailing_zeros() / 8) as usize)))
+    }
+
+    /// Asks the processor to fetch the entry that `hash` most likely means. The bucket should be near by now.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        let Some((bucket, slot)) = self.likely_slot(hash) else { return };
+        if let Some(slot) = slot {
             // SAFETY: a tag other than 0 says that the slot holds an entry, which is one word.
             let address = T::address(unsafe { bucket.slots[slot].child }.cast());
             prefetch(address);
@@ -286,14 +292,9 @@ impl<T: TableEntry> Table<T> {
     /// The entry that `hash` most likely means, without a look at its key. The bucket should be near by now.
     #[inline]
     pub fn likely(&self, hash: u64) -> Option<&T> {
-        if self.chunks.is_empty() {
-            return None;
-        }
-        // SAFETY: as in `find`.
-        let bucket = unsafe { &*self.bucket_at(self.bucket_index(hash)) };
-        let candidates = bucket.matches(tag_of(hash));
+        let (bucket, slot) = self.likely_slot(hash)?;
         // SAFETY: a tag other than 0 says that the slot holds an entry; the borrow of the table keeps it there.
-        (candidates != 0).then(|| unsafe { &*bucket.slots[(candidates.trailing_zeros() / 8) as usize].entry })
+        slot.map(|slot| unsafe { &*bucket.slots[slot].entry })
     }
 
     /// The entry with this key.
