@@ -89,7 +89,9 @@ impl Ctx<'_> {
 pub fn for_each_key(ctx: &mut Ctx<'_>, argv: Argv<'_>, step: usize, mut f: impl FnMut(&mut Ctx<'_>, usize)) {
     for (number, index) in (1..argv.len()).step_by(step).enumerate() {
         if number % PREFETCHED == 0 && index + step < argv.len() {
-            ctx.keys.current().prefetch((index..argv.len()).step_by(step).map(|index| argv.at(index)));
+            let mut keys = ctx.keys.current().prefetch();
+            (index..argv.len()).step_by(step).take(PREFETCHED).for_each(|index| keys.add(argv.at(index)));
+            keys.fetch_entries();
         }
         f(ctx, index);
     }

@@ -74,8 +74,8 @@ fn shrink(list: &mut List, limits: &CollectionLimits) {
 fn push(ctx: &mut Ctx<'_>, argv: Argv<'_>, end: End) -> Done {
     let key = argv.at(1);
     let (list, limits) = ctx.keys.list_or_new(key)?;
-    for value in argv.from(2).iter() {
-        end.push(list, value, limits);
+    for index in 2..argv.len() {
+        end.push(list, argv.at(index), limits);
     }
     let len = list.len();
     ctx.changed_times(argv.len() - 2, class::LIST, end.push_event(), key);

@@ -12,6 +12,38 @@ pub const PREFETCHED: usize = 16;
 /// A table of fewer entries is likely to be near anyway.
 pub const FAR: usize = 20_000;
 
+/// Keys that are asked for together: each its bucket as it is added, and what the buckets lead to once all are.
+pub struct Prefetch<'a> {
+    /// None where all is likely to be near.
+    table: Option<&'a Table<Entry>>,
+    hashes: [u64; PREFETCHED],
+    count: usize,
+}
+
+impl Prefetch<'_> {
+    /// Asks the processor for the bucket of a key. There may be `PREFETCHED` of them.
+    #[inline]
+    pub fn add(&mut self, key: &[u8]) {
+        let Some(table) = self.table else { return };
+        let hash = hash(key);
+        table.prefetch_bucket(hash);
+        self.hashes[self.count] = hash;
+        self.count += 1;
+    }
+
+    /// Asks the processor for the entries of all keys that were added.
+    #[inline]
+    pub fn fetch_entries(&self) {
+        let (Some(table), hashes) = (self.table, &self.hashes[..self.count]) else { return };
+        hashes.iter().for_each(|hash| table.prefetch_entry(*hash));
+        if hashes.first().and_then(|hash| table.likely(*hash)).is_some_and(Entry::is_apart) {
+            let likely = || hashes.iter().filter_map(|hash| table.likely(*hash));
+            likely().for_each(Entry::prefetch_inside);
+            likely().for_each(Entry::prefetch_string);
+        }
+    }
+}
+
 /// One database. A key that expires carries a mark in the table, which must be set exactly when the entry has an
 /// expiry; so all changes of an expiry go through here.
 #[derive(Default)]
@@ -267,25 +299,10 @@ impl Db {
         self.table.prefetch_bucket(hash);
     }
 
-    /// Asks the processor for all that finding these keys needs, or the first `PREFETCHED` of them.
+    /// Begins to ask the processor for all that finding some keys needs.
     #[inline]
-    pub fn prefetch<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
-        if self.len() < FAR {
-            return;
-        }
-        let (mut hashes, mut count) = ([0u64; PREFETCHED], 0);
-        for key in keys.take(PREFETCHED) {
-            hashes[count] = hash(key);
-            self.table.prefetch_bucket(hashes[count]);
-            count += 1;
-        }
-        let hashes = &hashes[..count];
-        hashes.iter().for_each(|hash| self.table.prefetch_entry(*hash));
-        if hashes.first().and_then(|hash| self.table.likely(*hash)).is_some_and(Entry::is_apart) {
-            let likely = || hashes.iter().filter_map(|hash| self.table.likely(*hash));
-            likely().for_each(Entry::prefetch_inside);
-            likely().for_each(Entry::prefetch_string);
-        }
+    pub fn prefetch(&self) -> Prefetch<'_> {
+        Prefetch { table: (self.len() >= FAR).then_some(&self.table), hashes: [0; PREFETCHED], count: 0 }
     }
 
     /// Takes `budget` entries out, or a few more, and hands them to `f`; returns whether any are left. Only for a

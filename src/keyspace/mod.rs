@@ -227,8 +227,15 @@ impl Keyspace {
 
     /// Deletes the key if its time has come and this server decides that. Returns whether the key is to be treated as
     /// not there.
+    #[inline]
     fn expire_if_needed(&mut self, hash: u64, key: &[u8]) -> bool {
-        if !self.current().is_timed() || self.expire_policy == ExpirePolicy::Ignore {
+        self.current().is_timed() && self.expire_if_due(hash, key)
+    }
+
+    /// `expire_if_needed` in a database where something expires.
+    #[inline(never)]
+    fn expire_if_due(&mut self, hash: u64, key: &[u8]) -> bool {
+        if self.expire_policy == ExpirePolicy::Ignore {
             return false;
         }
         let Some(entry) = self.current().get_hashed(hash, key).filter(|entry| entry.is_timed()) else { return false };

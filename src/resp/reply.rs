@@ -23,6 +23,23 @@ impl Reply {
 
     #[inline]
     fn prefixed(&mut self, prefix: u8, value: i64) {
+        if let Ok(short) = u32::try_from(value)
+            && short < numbers::SHORT_NUMBERS
+        {
+            let (digits, count) = numbers::digits_of(short);
+            let end = u128::from(u16::from_le_bytes(*b"\r\n")) << (8 + 8 * count);
+            let line = u128::from(prefix) | u128::from(digits) << 8 | end;
+            // A copy of a fixed length is one move; what is too much goes again.
+            let len = self.out.len() + 3 + count as usize;
+            self.out.extend_from_slice(&line.to_le_bytes());
+            return self.out.truncate(len);
+        }
+        self.prefixed_long(prefix, value);
+    }
+
+    /// `prefixed` where the number is negative or long.
+    #[cold]
+    fn prefixed_long(&mut self, prefix: u8, value: i64) {
         self.out.push(prefix);
         numbers::write_i64(&mut self.out, value);
         self.out.extend_from_slice(b"\r\n");

@@ -25,21 +25,17 @@ pub(super) fn command(known: &Known, index: usize) -> Option<usize> {
     (number != NO_COMMAND).then_some(usize::from(number))
 }
 
-/// The first key of the command at this place.
-#[inline]
-fn first_key<'a>(server: &Server, batch: &'a Batch, index: usize, known: &Known) -> Option<&'a [u8]> {
-    let argv = batch.argv(index);
-    let first = command(known, index).map_or(0, |command| server.table.commands[command].first_key);
-    (first > 0 && first < argv.len()).then(|| argv.at(first))
-}
-
 impl Server {
     /// Looks at the commands of a batch from `from` on.
     #[inline]
     pub(super) fn look_ahead(&self, id: ClientId, batch: &Batch, from: usize, known: &mut Known) {
         let to = batch.len().min(from + AHEAD);
-        // A pipeline often says the same command many times.
-        let (mut last_name, mut number) = (None, NO_COMMAND);
+        let are_many = to - from > 1;
+        let db = self.clients.get(id).map_or(0, |client| client.session.db);
+        let mut keys = self.keys.db(db).prefetch();
+        // A pipeline often says the same command many times, and often of the same key.
+        let (mut last_name, mut last_key): (Option<&[u8]>, Option<&[u8]>) = (None, None);
+        let (mut number, mut first_key, mut names_members) = (NO_COMMAND, 0, false);
         for index in from..to {
             let argv = batch.argv(index);
             let name = argv.at(0);
@@ -47,18 +43,22 @@ impl Server {
                 let found = self.table.lookup(argv);
                 number = found.map_or(NO_COMMAND, |command| command as u16);
                 last_name = found.filter(|command| self.table.is_whole(*command)).map(|_| name);
+                first_key = found.map_or(0, |command| self.table.commands[command].first_key);
+                names_members |= found.is_some_and(|command| self.table.commands[command].first_member > 0);
             }
             known[index % AHEAD] = number;
+            if are_many && first_key > 0 && first_key < argv.len() {
+                let key = argv.at(first_key);
+                if last_key.replace(key).is_none_or(|last| !bytes::equal(last, key)) {
+                    keys.add(key);
+                }
+            }
         }
-        if to - from > 1 {
-            let db = self.clients.get(id).map_or(0, |client| client.session.db);
-            let mut last_key = None;
-            self.keys.db(db).prefetch((from..to).filter_map(|index| {
-                let key = first_key(self, batch, index, known)?;
-                let is_new = last_key.replace(key).is_none_or(|last| !bytes::equal(last, key));
-                is_new.then_some(key)
-            }));
-            self.prefetch_members(db, batch, from..to, known);
+        if are_many {
+            keys.fetch_entries();
+            if names_members {
+                self.prefetch_members(db, batch, from..to, known);
+            }
         }
     }
 

@@ -327,8 +327,11 @@ impl Server {
         }
         self.stats.commands_processed += 1;
         let changed = self.keys.dirty != dirty;
-        if changed || !self.keys.expired.is_empty() || !self.effects.is_plain() {
-            self.after_change(id, index, argv, raw, changed);
+        if !self.effects.is_plain() || !self.keys.expired.is_empty() {
+            self.attend_to_effects(id, index, argv, raw, changed);
+        } else if changed && self.wants_propagation() {
+            self.propagate_command(id, argv, raw);
+            self.note_write_offset(id);
         }
         if self.keys.has_news {
             self.tell_news(Some(id));
@@ -379,8 +382,10 @@ impl Server {
         ExpirePolicy::Hide
     }
 
-    /// What follows from a change: deletions of expired keys travel first, then the command or what stands for it.
-    fn after_change(&mut self, id: ClientId, index: usize, argv: Argv<'_>, raw: Option<&[u8]>, changed: bool) {
+    /// What follows from a command that says what, and from keys that expired as it looked at them: their deletions
+    /// travel first, then the command or what stands for it.
+    #[inline(never)]
+    fn attend_to_effects(&mut self, id: ClientId, index: usize, argv: Argv<'_>, raw: Option<&[u8]>, changed: bool) {
         self.propagate_expired();
         let wait = self.effects.take_wait();
         if self.effects.is_replaced() {
@@ -393,25 +398,38 @@ impl Server {
             effects.clear();
             self.effects = effects;
         } else if wait.is_none() && (changed || self.effects.is_forced()) && self.wants_propagation() {
-            let db = self.clients.get(id).map_or(0, |client| client.session.db);
-            match raw {
-                Some(raw) => self.propagate(db, raw, 1),
-                None => {
-                    let mut bytes = Vec::new();
-                    crate::resp::reply::encode_command(&mut bytes, argv.iter());
-                    self.propagate(db, &bytes, 1);
-                }
-            }
+            self.propagate_command(id, argv, raw);
         }
-        if self.exec_depth == 0
-            && self.wants_propagation()
-            && let Some(client) = self.clients.get_mut(id)
-        {
-            client.write_offset = self.repl.log.end();
+        if self.wants_propagation() {
+            self.note_write_offset(id);
         }
         self.effects.clear();
         if let Some(wait) = wait {
             self.wait_for_keys(id, index, argv, wait);
+        }
+    }
+
+    /// Hands a command on as it is.
+    #[inline]
+    fn propagate_command(&mut self, id: ClientId, argv: Argv<'_>, raw: Option<&[u8]>) {
+        let db = self.clients.get(id).map_or(0, |client| client.session.db);
+        match raw {
+            Some(raw) => self.propagate(db, raw, 1),
+            None => {
+                let mut bytes = Vec::new();
+                crate::resp::reply::encode_command(&mut bytes, argv.iter());
+                self.propagate(db, &bytes, 1);
+            }
+        }
+    }
+
+    /// Notes how far the stream is after a client's change, for its WAIT.
+    #[inline]
+    fn note_write_offset(&mut self, id: ClientId) {
+        if self.exec_depth == 0
+            && let Some(client) = self.clients.get_mut(id)
+        {
+            client.write_offset = self.repl.log.end();
         }
     }
 

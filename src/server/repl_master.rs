@@ -167,10 +167,15 @@ impl Server {
     }
 
     /// Propagates the deletion of keys whose time has come.
+    #[inline]
     pub fn propagate_expired(&mut self) {
-        if self.keys.expired.is_empty() {
-            return;
+        if !self.keys.expired.is_empty() {
+            self.propagate_deletions();
         }
+    }
+
+    #[cold]
+    fn propagate_deletions(&mut self) {
         for Expired { db, key, fields } in std::mem::take(&mut self.keys.expired) {
             if !fields.is_empty() {
                 self.propagate_expired_fields(db, &key, &fields);

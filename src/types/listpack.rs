@@ -136,6 +136,27 @@ impl<'a> Encoding<'a> {
     }
 }
 
+/// Whether an entry is a text of less than 64 bytes that cannot be a number, as most are.
+#[inline]
+fn is_short_text(value: &[u8]) -> bool {
+    value.len() < 64 && !matches!(value.first(), Some(b'0'..=b'9' | b'-'))
+}
+
+/// Bytes of the entry of a short text, its backlen included.
+#[inline]
+fn short_text_len(value: &[u8]) -> usize {
+    value.len() + 2
+}
+
+/// Writes the entry of a short text: what `Encoding` would, in fewer steps.
+#[inline]
+fn write_short_text(value: &[u8], slot: &mut [u8]) {
+    let len = value.len();
+    slot[0] = 0x80 | len as u8;
+    bytes::copy(value, &mut slot[1..=len]);
+    slot[len + 1] = len as u8 + 1;
+}
+
 /// Entries that go to the end of a listpack together, at the price of one move.
 #[derive(Default)]
 pub struct EncodedEntries {

@@ -3,6 +3,7 @@
 //! The head of a long list is kept so (`quicklist.rs`). Its bytes are those of the format from `start` on.
 
 use super::{COUNT_UNKNOWN, Encoding, HEADER, Listpack, Pack, TERMINATOR, next_offset, prev_offset};
+use super::{is_short_text, short_text_len, write_short_text};
 use std::ops::Deref;
 
 /// An owned listpack that grows and shrinks at both ends.
@@ -40,25 +41,44 @@ impl Gapped {
 
     #[inline]
     pub fn push_front(&mut self, value: &[u8]) {
-        let entry = Encoding::of(value);
-        let (added, count) = (entry.len_with_backlen(), self.count());
+        let count = self.count();
+        if is_short_text(value) {
+            write_short_text(value, self.open_front(short_text_len(value)));
+        } else {
+            let entry = Encoding::of(value);
+            entry.write_to(self.open_front(entry.len_with_backlen()));
+        }
+        self.write_header(count, 1, 0);
+    }
+
+    /// Makes the listpack longer by so many bytes at the front, which are returned; the header is to be written anew.
+    #[inline]
+    fn open_front(&mut self, added: usize) -> &mut [u8] {
         if added > self.start {
             self.make_room(added);
         }
         self.start -= added;
-        let at = self.start + HEADER;
-        entry.write_to(&mut self.memory[at..at + added]);
-        self.write_header(count, 1, 0);
+        &mut self.memory[self.start + HEADER..][..added]
     }
 
     #[inline]
     pub fn push_back(&mut self, value: &[u8]) {
-        let entry = Encoding::of(value);
-        let at = self.memory.len() - 1;
-        self.memory.resize(at + entry.len_with_backlen(), 0);
-        entry.write_to(&mut self.memory[at..]);
-        self.memory.push(TERMINATOR);
+        if is_short_text(value) {
+            write_short_text(value, self.open_back(short_text_len(value)));
+        } else {
+            let entry = Encoding::of(value);
+            entry.write_to(self.open_back(entry.len_with_backlen()));
+        }
         self.write_header(self.count(), 1, 0);
+    }
+
+    /// Makes the listpack longer by so many bytes at the back, which are returned; the header is to be written anew.
+    #[inline]
+    fn open_back(&mut self, added: usize) -> &mut [u8] {
+        let at = self.memory.len() - 1;
+        self.memory.resize(at + added, 0);
+        self.memory.push(TERMINATOR);
+        &mut self.memory[at..at + added]
     }
 
     /// Takes out the first entry, if there is one.
