@@ -144,12 +144,12 @@ pub fn digits_of(value: u32) -> (u64, u32) {
     debug_assert!(value < SHORT_NUMBERS);
     let value = u64::from(value);
     // Two lanes of four digits, then four of two, then eight of one; each division is a multiplication by its inverse.
-    let fours = value / 10_000 | (value % 10_000) << 32;
-    let hundreds = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
-    let twos = hundreds | (fours - hundreds * 100) << 16;
-    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
-    let ones = tens | (twos - tens * 10) << 8;
-    let leading = ((ones | 1 << 63).trailing_zeros() / 8).min(7);
+    let fours = (value / 10_000) | ((value % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - hundreds * 100) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    let ones = tens | ((twos - tens * 10) << 8);
+    let leading = ((ones | (1 << 63)).trailing_zeros() / 8).min(7);
     ((ones | 0x3030_3030_3030_3030) >> (leading * 8), 8 - leading)
 }
 

@@ -17,6 +17,7 @@
 
 use crate::base::bytes;
 use crate::base::hash::hash;
+use crate::base::memory::{self, HUGE_PAGE};
 use crate::base::rng::Rng;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
@@ -46,6 +47,10 @@ const CHUNK_BUCKETS: usize = 1024;
 const CHAINED: u64 = 0x80 << 56;
 const TAG_BITS: u64 = 0x00ff_ffff_ffff_ffff;
 const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+/// From so many chunks on they are taken by the group: as much as a huge page, so that looking for a bucket does not
+/// cost a walk through the page tables besides. Groups begin at multiples of their length.
+const GROUPED_FROM: usize = 64;
+const GROUP_CHUNKS: usize = HUGE_PAGE / (CHUNK_BUCKETS * 64);
 /// The table grows above, and shrinks below, so many entries for each `LOAD_UNIT` buckets.
 const LOAD_MAX: usize = 21;
 const LOAD_MIN: usize = 7;
@@ -211,7 +216,11 @@ impl<T: TableEntry> Table<T> {
 
     /// Bytes held by the table itself, without its entries.
     pub fn memory_bytes(&self) -> usize {
-        let whole = self.chunks.len().saturating_sub(1) * CHUNK_BUCKETS;
+        let mut chunks = self.chunks.len();
+        if chunks > GROUPED_FROM {
+            chunks = chunks.next_multiple_of(GROUP_CHUNKS);
+        }
+        let whole = chunks.saturating_sub(1) * CHUNK_BUCKETS;
         (whole + self.first_chunk_capacity + self.children) * 64 + self.chunks.capacity() * size_of::<usize>()
     }
 
@@ -375,7 +384,7 @@ impl<T: TableEntry> Table<T> {
             }
             if !here.is_chained() {
                 // SAFETY: the layout has a size; a zeroed bucket is a valid empty one.
-                let child = unsafe { allocate_buckets::<T>(1) };
+                let child = unsafe { allocate_buckets(bucket_layout::<T>(1)) };
                 self.children += 1;
                 let (tag, mark, moved) = here.take(SLOTS - 1);
                 here.tags |= CHAINED;
@@ -448,7 +457,7 @@ impl<T: TableEntry> Table<T> {
             let capacity = count.next_power_of_two();
             // SAFETY: both blocks are buckets of `T`; the old one's content is moved bit by bit and then freed unread.
             unsafe {
-                let block = allocate_buckets::<T>(capacity);
+                let block = allocate_buckets(bucket_layout::<T>(capacity));
                 if let Some(&old) = self.chunks.first() {
                     std::ptr::copy_nonoverlapping(old, block, self.first_chunk_capacity);
                     dealloc(old.cast(), bucket_layout::<T>(self.first_chunk_capacity));
@@ -459,8 +468,25 @@ impl<T: TableEntry> Table<T> {
             }
             self.first_chunk_capacity = capacity;
         } else if count > self.chunks.len() * CHUNK_BUCKETS {
-            // SAFETY: a chunk has a size; zeroed buckets are valid empty ones.
-            self.chunks.push(unsafe { allocate_buckets::<T>(CHUNK_BUCKETS) });
+            self.chunks.push(self.next_chunk());
+        }
+    }
+
+    /// What is to be the next chunk: one of its own, the first of a new group, or the one after the last in its group.
+    fn next_chunk(&self) -> *mut Bucket<T> {
+        let number = self.chunks.len();
+        // SAFETY: chunks and groups have a size, zeroed buckets are valid empty ones, and a group has room up to the
+        // next number that is a multiple of its length.
+        unsafe {
+            match owned_chunks(number) {
+                1 => allocate_buckets(bucket_layout::<T>(CHUNK_BUCKETS)),
+                0 => self.chunks[number - 1].add(CHUNK_BUCKETS),
+                _ => {
+                    let group = allocate_buckets(group_layout());
+                    memory::prefer_huge_pages(group.cast(), HUGE_PAGE, true);
+                    group
+                }
+            }
         }
     }
 
@@ -574,8 +600,8 @@ impl<T: TableEntry> Table<T> {
     /// allocate at each step.
     fn free_last_chunk(&mut self) {
         if let Some(chunk) = self.chunks.pop() {
-            // SAFETY: no index below `buckets()` reaches this chunk, so it holds nothing.
-            unsafe { dealloc(chunk.cast(), bucket_layout::<T>(CHUNK_BUCKETS)) };
+            // SAFETY: no index below `buckets()` reaches this chunk, so it holds nothing; nor do those after it.
+            unsafe { free_chunk(self.chunks.len(), chunk, CHUNK_BUCKETS) };
         }
     }
 
@@ -751,8 +777,12 @@ impl<T> Drop for Table<T> {
                 for index in 0..capacity {
                     empty_chain(chunk.add(index), &mut drop);
                 }
-                dealloc(chunk.cast(), bucket_layout::<T>(capacity));
             }
+        }
+        for (number, &chunk) in self.chunks.iter().enumerate() {
+            let capacity = if number == 0 { self.first_chunk_capacity } else { CHUNK_BUCKETS };
+            // SAFETY: all are empty, and nobody else can reach them.
+            unsafe { free_chunk(number, chunk, capacity) };
         }
     }
 }
@@ -800,12 +830,42 @@ fn bucket_layout<T>(count: usize) -> Layout {
     Layout::array::<Bucket<T>>(count).expect("a chunk is far smaller than the address space")
 }
 
+fn group_layout() -> Layout {
+    Layout::from_size_align(HUGE_PAGE, HUGE_PAGE).expect("a huge page is a power of two")
+}
+
+/// How many chunks the block has that begins with this one; none, if it is a later one of its group.
+fn owned_chunks(number: usize) -> usize {
+    match number {
+        0..GROUPED_FROM => 1,
+        _ if number.is_multiple_of(GROUP_CHUNKS) => GROUP_CHUNKS,
+        _ => 0,
+    }
+}
+
+/// Frees a chunk of so many buckets, or the group that it is the first of.
+///
+/// # Safety
+/// It must be the chunk of this number, and nothing may be left in it, or in any after it in its group.
+unsafe fn free_chunk<T>(number: usize, chunk: *mut Bucket<T>, capacity: usize) {
+    // SAFETY: the caller's promise; the layouts are those of `add_room`.
+    unsafe {
+        match owned_chunks(number) {
+            1 => dealloc(chunk.cast(), bucket_layout::<T>(capacity)),
+            0 => {}
+            _ => {
+                memory::prefer_huge_pages(chunk.cast(), HUGE_PAGE, false);
+                dealloc(chunk.cast(), group_layout());
+            }
+        }
+    }
+}
+
 /// Empty buckets.
 ///
 /// # Safety
-/// `count` must not be 0.
-unsafe fn allocate_buckets<T>(count: usize) -> *mut Bucket<T> {
-    let layout = bucket_layout::<T>(count);
+/// The layout must be of some buckets.
+unsafe fn allocate_buckets<T>(layout: Layout) -> *mut Bucket<T> {
     // SAFETY: the caller says that the layout has a size.
     let block = unsafe { alloc_zeroed(layout) };
     if block.is_null() {
