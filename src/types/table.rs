@@ -15,13 +15,18 @@
 //!
 //! Deliberately absent: iterators that survive changes (use `scan`), a table of values beside keys (an entry holds both).
 
+mod buckets;
+
 use crate::base::bytes;
 use crate::base::hash::hash;
-use crate::base::memory::{self, HUGE_PAGE};
 use crate::base::rng::Rng;
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use buckets::{
+    Bucket, CHAINED, CHUNK_BUCKETS, SLOTS, allocate_buckets, allocate_chunk, bucket_layout, free_chunk, room_of,
+    slots_of, tag_of,
+};
+use std::alloc::dealloc;
 use std::marker::PhantomData;
-use std::mem::{ManuallyDrop, size_of};
+use std::mem::size_of;
 
 /// What a table holds: a one-word owning pointer that knows its own key.
 pub trait TableEntry {
@@ -42,118 +47,12 @@ pub trait TableEntry {
     fn prefetch_inside(&self) {}
 }
 
-const SLOTS: usize = 7;
-const CHUNK_BUCKETS: usize = 1024;
-const CHAINED: u64 = 0x80 << 56;
-const TAG_BITS: u64 = 0x00ff_ffff_ffff_ffff;
-const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-/// From so many chunks on they are taken by the group: as much as a huge page, so that looking for a bucket does not
-/// cost a walk through the page tables besides. Groups begin at multiples of their length.
-const GROUPED_FROM: usize = 64;
-const GROUP_CHUNKS: usize = HUGE_PAGE / (CHUNK_BUCKETS * 64);
 /// The table grows above, and shrinks below, so many entries for each `LOAD_UNIT` buckets.
 const LOAD_MAX: usize = 21;
 const LOAD_MIN: usize = 7;
 const LOAD_UNIT: usize = 4;
 /// How many buckets ahead a walk over all of them looks for what entries point to, for entries, and for buckets.
 const WALK_AHEAD: [usize; 3] = [3, 8, 16];
-
-union Slot<T> {
-    entry: ManuallyDrop<T>,
-    child: *mut Bucket<T>,
-}
-
-#[repr(C, align(64))]
-struct Bucket<T> {
-    /// Seven tags and the marks byte, little end first.
-    tags: u64,
-    slots: [Slot<T>; SLOTS],
-}
-
-/// One bit (the highest) in each byte of `word` that is zero, exactly.
-#[inline]
-fn zero_bytes(word: u64) -> u64 {
-    !(((word & LOW_BITS) + LOW_BITS) | word | LOW_BITS)
-}
-
-#[inline]
-fn tag_of(hash: u64) -> u64 {
-    (hash >> 56).max(1)
-}
-
-impl<T> Bucket<T> {
-    #[inline]
-    fn is_chained(&self) -> bool {
-        self.tags & CHAINED != 0
-    }
-
-    #[inline]
-    fn capacity(&self) -> usize {
-        SLOTS - usize::from(self.is_chained())
-    }
-
-    /// The candidates for `tag`: the high bit of each byte whose tag is equal. Never an empty slot or the child.
-    #[inline]
-    fn matches(&self, tag: u64) -> u64 {
-        zero_bytes(self.tags ^ (tag * 0x0001_0101_0101_0101)) & TAG_BITS
-    }
-
-    #[inline]
-    fn free_slot(&self) -> Option<usize> {
-        let free = zero_bytes(self.tags) & TAG_BITS;
-        let slot = (free.trailing_zeros() / 8) as usize;
-        (slot < self.capacity()).then_some(slot)
-    }
-
-    fn count(&self) -> usize {
-        SLOTS - (zero_bytes(self.tags) & TAG_BITS).count_ones() as usize
-    }
-
-    #[inline]
-    fn tag(&self, slot: usize) -> u64 {
-        (self.tags >> (slot * 8)) & 0xff
-    }
-
-    fn is_marked(&self, slot: usize) -> bool {
-        self.tags & (1 << (56 + slot)) != 0
-    }
-
-    fn set_mark(&mut self, slot: usize, mark: bool) {
-        let bit = 1 << (56 + slot);
-        self.tags = if mark { self.tags | bit } else { self.tags & !bit };
-    }
-
-    #[inline]
-    fn put(&mut self, slot: usize, tag: u64, mark: bool, entry: T) {
-        self.tags |= tag << (slot * 8);
-        self.set_mark(slot, mark);
-        self.slots[slot].entry = ManuallyDrop::new(entry);
-    }
-
-    /// Moves an entry out and leaves its slot empty.
-    fn take(&mut self, slot: usize) -> (u64, bool, T) {
-        let (tag, mark) = (self.tag(slot), self.is_marked(slot));
-        debug_assert_ne!(tag, 0);
-        self.tags &= !(0xff << (slot * 8));
-        self.set_mark(slot, false);
-        // SAFETY: a slot with a tag holds an entry; with the tag gone nobody reads it again.
-        (tag, mark, unsafe { ManuallyDrop::take(&mut self.slots[slot].entry) })
-    }
-
-    #[inline]
-    fn child(&self) -> *mut Bucket<T> {
-        if !self.is_chained() {
-            return std::ptr::null_mut();
-        }
-        // SAFETY: the chained bit says that slot 6 holds the address of a child.
-        unsafe { self.slots[SLOTS - 1].child }
-    }
-
-    /// The occupied slots, as a bit per byte.
-    fn occupied(&self) -> u64 {
-        !zero_bytes(self.tags) & 0x0080_8080_8080_8080
-    }
-}
 
 /// A hash table of one-word entries. See the module's text for its shape.
 pub struct Table<T> {
@@ -216,11 +115,7 @@ impl<T: TableEntry> Table<T> {
 
     /// Bytes held by the table itself, without its entries.
     pub fn memory_bytes(&self) -> usize {
-        let mut chunks = self.chunks.len();
-        if chunks > GROUPED_FROM {
-            chunks = chunks.next_multiple_of(GROUP_CHUNKS);
-        }
-        let whole = chunks.saturating_sub(1) * CHUNK_BUCKETS;
+        let whole = room_of(self.chunks.len()).saturating_sub(1) * CHUNK_BUCKETS;
         (whole + self.first_chunk_capacity + self.children) * 64 + self.chunks.capacity() * size_of::<usize>()
     }
 
@@ -468,25 +363,8 @@ impl<T: TableEntry> Table<T> {
             }
             self.first_chunk_capacity = capacity;
         } else if count > self.chunks.len() * CHUNK_BUCKETS {
-            self.chunks.push(self.next_chunk());
-        }
-    }
-
-    /// What is to be the next chunk: one of its own, the first of a new group, or the one after the last in its group.
-    fn next_chunk(&self) -> *mut Bucket<T> {
-        let number = self.chunks.len();
-        // SAFETY: chunks and groups have a size, zeroed buckets are valid empty ones, and a group has room up to the
-        // next number that is a multiple of its length.
-        unsafe {
-            match owned_chunks(number) {
-                1 => allocate_buckets(bucket_layout::<T>(CHUNK_BUCKETS)),
-                0 => self.chunks[number - 1].add(CHUNK_BUCKETS),
-                _ => {
-                    let group = allocate_buckets(group_layout());
-                    memory::prefer_huge_pages(group.cast(), HUGE_PAGE, true);
-                    group
-                }
-            }
+            // SAFETY: the chunks are numbered from 0, and the last stands at the end.
+            self.chunks.push(unsafe { allocate_chunk(self.chunks.len(), self.chunks.last()) });
         }
     }
 
@@ -826,54 +704,6 @@ impl<'a, T> Iterator for Entries<'a, T> {
     }
 }
 
-fn bucket_layout<T>(count: usize) -> Layout {
-    Layout::array::<Bucket<T>>(count).expect("a chunk is far smaller than the address space")
-}
-
-fn group_layout() -> Layout {
-    Layout::from_size_align(HUGE_PAGE, HUGE_PAGE).expect("a huge page is a power of two")
-}
-
-/// How many chunks the block has that begins with this one; none, if it is a later one of its group.
-fn owned_chunks(number: usize) -> usize {
-    match number {
-        0..GROUPED_FROM => 1,
-        _ if number.is_multiple_of(GROUP_CHUNKS) => GROUP_CHUNKS,
-        _ => 0,
-    }
-}
-
-/// Frees a chunk of so many buckets, or the group that it is the first of.
-///
-/// # Safety
-/// It must be the chunk of this number, and nothing may be left in it, or in any after it in its group.
-unsafe fn free_chunk<T>(number: usize, chunk: *mut Bucket<T>, capacity: usize) {
-    // SAFETY: the caller's promise; the layouts are those of `add_room`.
-    unsafe {
-        match owned_chunks(number) {
-            1 => dealloc(chunk.cast(), bucket_layout::<T>(capacity)),
-            0 => {}
-            _ => {
-                memory::prefer_huge_pages(chunk.cast(), HUGE_PAGE, false);
-                dealloc(chunk.cast(), group_layout());
-            }
-        }
-    }
-}
-
-/// Empty buckets.
-///
-/// # Safety
-/// The layout must be of some buckets.
-unsafe fn allocate_buckets<T>(layout: Layout) -> *mut Bucket<T> {
-    // SAFETY: the caller says that the layout has a size.
-    let block = unsafe { alloc_zeroed(layout) };
-    if block.is_null() {
-        handle_alloc_error(layout);
-    }
-    block.cast()
-}
-
 /// Brings the entries of a bucket near before they are hashed one after the other.
 fn prefetch_entries<T: TableEntry>(bucket: &Bucket<T>) {
     for slot in slots_of(bucket.occupied()) {
@@ -882,18 +712,6 @@ fn prefetch_entries<T: TableEntry>(bucket: &Bucket<T>) {
         prefetch(entry);
         prefetch(entry.wrapping_add(64));
     }
-}
-
-/// The slots whose bytes have a bit set.
-#[inline]
-fn slots_of(mut bits: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        (bits != 0).then(|| {
-            let slot = (bits.trailing_zeros() / 8) as usize;
-            bits &= bits - 1;
-            slot
-        })
-    })
 }
 
 /// Asks the processor for the cache line of an address, which may be any.

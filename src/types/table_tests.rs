@@ -1,5 +1,6 @@
 //! The table beside a map of the standard library, and the promises of SCAN, of growth, and of chance.
 
+use super::buckets::{GROUP_CHUNKS, GROUPED_FROM, zero_bytes};
 use super::*;
 use std::collections::{BTreeMap, BTreeSet};
 
