@@ -34,9 +34,10 @@ impl Server {
 
     /// Whether a command of an ordinary client can be called without further questions while nothing is amiss.
     #[inline]
-    pub(super) fn runs_at_once(&self, index: usize, argv: Argv<'_>) -> bool {
+    pub(super) fn runs_at_once(&mut self, index: usize, argv: Argv<'_>) -> bool {
         let command = &self.table.commands[index];
-        !self.alert && command.is_about_data() && command.takes(argv.len())
+        let is_free = !self.alert || (self.calm && self.eviction.has_room());
+        is_free && command.is_about_data() && command.takes(argv.len())
     }
 
     /// What is due once a command is answered: messages to the caller itself, and clients that wait for keys that the
