@@ -5,7 +5,7 @@ import subprocess
 
 from comparison import servers
 
-from . import machine
+from . import figures, machine
 
 CLIENTS = 50
 WORDS = {"GET": ["GET", "key:__rand_int__"], "SET": ["SET", "key:__rand_int__", "v" * 16]}
@@ -22,7 +22,7 @@ def seconds_of(options):
 
 
 def estimate_seconds(options):
-    servers = len(machine.programs(options))
+    servers = len(machine.programs(options)) + 1
     return len(WORDS) * servers * (options.rounds * (0.3 + seconds_of(options)) + 3 * options.scale) + 8
 
 
@@ -43,7 +43,8 @@ def scheduled(server, words, rate, seconds, clients, keys):
 
 def run(options, recorder):
     keys = machine.keys(options, 1_000_000)
-    with machine.Fleet(options) as fleet:
+    # The floor shows what the machine itself does to the slowest of a thousand requests.
+    with machine.Fleet(options, with_floor=True) as fleet:
         machine.fill(fleet.real(), ([b"SET", b"key:%012d" % i, b"v" * 16] for i in range(keys)))
         for name, words in WORDS.items():
             with recorder.measuring(name):
@@ -60,6 +61,6 @@ def run(options, recorder):
 
 
 def half_of_the_peak(fleet, words, keys, options):
-    peers = [server for label, server in fleet.servers.items() if label != machine.OURS] or fleet.real()
+    peers = [server for label, server in fleet.servers.items() if label not in figures.NO_PEER] or fleet.real()
     count = machine.requests(options, 200_000)
     return max(machine.redis_benchmark(server, words, count, 1, CLIENTS, keys)[0] for server in peers) / 2

@@ -446,8 +446,11 @@ impl Entry {
     }
 }
 
-/// So many bytes of a long string are asked for ahead; the processor goes on from there by itself.
+/// So many bytes of a long string are asked for ahead, and of its part in the next page; the processor goes on from
+/// there by itself.
 const STRING_AHEAD: usize = 512;
+const NEXT_PAGE_AHEAD: usize = 192;
+const PAGE: usize = 4096;
 
 impl Entry {
     /// Whether the value has memory of its own, so that it is another miss away.
@@ -463,6 +466,8 @@ impl Entry {
             && let ValueRef::Str(StrRef::Bytes(bytes)) = self.value()
         {
             bytes.iter().take(STRING_AHEAD).step_by(64).for_each(|byte| prefetch(byte));
+            let next_page = bytes.get(PAGE - bytes.as_ptr().addr() % PAGE..).unwrap_or_default();
+            next_page.iter().take(NEXT_PAGE_AHEAD).step_by(64).for_each(|byte| prefetch(byte));
         }
     }
 }
