@@ -117,20 +117,6 @@ pub fn purge() {
     }
 }
 
-/// How large a huge page is on most machines, in bytes.
-pub const HUGE_PAGE: usize = 2 << 20;
-
-/// Asks the kernel to back memory with huge pages, or not to. It is but a wish: where they are off
-/// (`/sys/kernel/mm/transparent_hugepage/enabled`, `disable-thp`) it has no effect.
-///
-/// # Safety
-/// The memory must be the caller's, and begin at a multiple of `HUGE_PAGE`.
-pub unsafe fn prefer_huge_pages(block: *mut u8, len: usize, wanted: bool) {
-    let advice = if wanted { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
-    // SAFETY: the caller's promise; neither advice changes what is read.
-    unsafe { libc::madvise(block.cast(), len, advice) };
-}
-
 /// Why the allocator does not tell or take a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MallctlError {

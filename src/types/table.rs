@@ -20,10 +20,7 @@ mod buckets;
 use crate::base::bytes;
 use crate::base::hash::hash;
 use crate::base::rng::Rng;
-use buckets::{
-    Bucket, CHAINED, CHUNK_BUCKETS, SLOTS, allocate_buckets, allocate_chunk, bucket_layout, free_chunk, room_of,
-    slots_of, tag_of,
-};
+use buckets::{Bucket, CHAINED, CHUNK_BUCKETS, SLOTS, allocate_buckets, bucket_layout, slots_of, tag_of};
 use std::alloc::dealloc;
 use std::marker::PhantomData;
 use std::mem::size_of;
@@ -115,7 +112,7 @@ impl<T: TableEntry> Table<T> {
 
     /// Bytes held by the table itself, without its entries.
     pub fn memory_bytes(&self) -> usize {
-        let whole = room_of(self.chunks.len()).saturating_sub(1) * CHUNK_BUCKETS;
+        let whole = self.chunks.len().saturating_sub(1) * CHUNK_BUCKETS;
         (whole + self.first_chunk_capacity + self.children) * 64 + self.chunks.capacity() * size_of::<usize>()
     }
 
@@ -363,8 +360,8 @@ impl<T: TableEntry> Table<T> {
             }
             self.first_chunk_capacity = capacity;
         } else if count > self.chunks.len() * CHUNK_BUCKETS {
-            // SAFETY: the chunks are numbered from 0, and the last stands at the end.
-            self.chunks.push(unsafe { allocate_chunk(self.chunks.len(), self.chunks.last()) });
+            // SAFETY: a chunk has a size; zeroed buckets are valid empty ones.
+            self.chunks.push(unsafe { allocate_buckets(bucket_layout::<T>(CHUNK_BUCKETS)) });
         }
     }
 
@@ -478,8 +475,8 @@ impl<T: TableEntry> Table<T> {
     /// allocate at each step.
     fn free_last_chunk(&mut self) {
         if let Some(chunk) = self.chunks.pop() {
-            // SAFETY: no index below `buckets()` reaches this chunk, so it holds nothing; nor do those after it.
-            unsafe { free_chunk(self.chunks.len(), chunk, CHUNK_BUCKETS) };
+            // SAFETY: no index below `buckets()` reaches this chunk, so it holds nothing.
+            unsafe { dealloc(chunk.cast(), bucket_layout::<T>(CHUNK_BUCKETS)) };
         }
     }
 
@@ -655,12 +652,8 @@ impl<T> Drop for Table<T> {
                 for index in 0..capacity {
                     empty_chain(chunk.add(index), &mut drop);
                 }
+                dealloc(chunk.cast(), bucket_layout::<T>(capacity));
             }
-        }
-        for (number, &chunk) in self.chunks.iter().enumerate() {
-            let capacity = if number == 0 { self.first_chunk_capacity } else { CHUNK_BUCKETS };
-            // SAFETY: all are empty, and nobody else can reach them.
-            unsafe { free_chunk(number, chunk, capacity) };
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The table beside a map of the standard library, and the promises of SCAN, of growth, and of chance.
 
-use super::buckets::{GROUP_CHUNKS, GROUPED_FROM, zero_bytes};
+use super::buckets::zero_bytes;
 use super::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,35 +44,6 @@ fn behaves_as_a_map_through_growth_and_shrinking() {
         assert!(table.remove(&key).is_some());
     }
     assert_eq!((table.len(), table.buckets(), table.children), (0, 1, 0));
-}
-
-#[test]
-fn groups_of_chunks_come_and_go_with_the_size() {
-    let per_group = (GROUP_CHUNKS * CHUNK_BUCKETS * LOAD_MAX / LOAD_UNIT) as u64;
-    let before_groups = (GROUPED_FROM * CHUNK_BUCKETS * LOAD_MAX / LOAD_UNIT) as u64;
-    let mut table = Table::new();
-    let mut held = 0;
-    // Up over two groups, down into the first, up again over what was given back, and down to nothing.
-    for wanted in [before_groups + 2 * per_group, before_groups / 4, before_groups + per_group, 0] {
-        while held < wanted {
-            assert!(table.insert(pair(held, held ^ 5)).is_none());
-            held += 1;
-        }
-        while held > wanted {
-            held -= 1;
-            assert_eq!(table.remove(format!("key:{held}").as_bytes()).map(|pair| pair.0.1), Some(held ^ 5));
-        }
-        assert_eq!(table.len() as u64, held);
-        for number in (0..held).step_by(7) {
-            assert_eq!(table.get(format!("key:{number}").as_bytes()).map(|pair| pair.0.1), Some(number ^ 5));
-        }
-        assert_eq!(table.iter().map(|pair| pair.0.1 ^ 5).sum::<u64>(), held * held.saturating_sub(1) / 2);
-        let rooms = table.memory_bytes() / (64 * CHUNK_BUCKETS);
-        assert!(
-            rooms * CHUNK_BUCKETS >= table.buckets() && rooms <= table.buckets() / CHUNK_BUCKETS + 2 * GROUP_CHUNKS
-        );
-    }
-    assert_eq!((table.buckets(), table.chunks.len(), table.children), (1, 1, 0));
 }
 
 #[test]

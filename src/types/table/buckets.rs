@@ -2,8 +2,7 @@
 //!
 //! Deliberately absent: growth and search, which are the table's (`table.rs`).
 
-use crate::base::memory::{self, HUGE_PAGE};
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::mem::ManuallyDrop;
 
 /// Entries in a bucket that has no child.
@@ -13,11 +12,6 @@ pub(super) const CHUNK_BUCKETS: usize = 1024;
 pub(super) const CHAINED: u64 = 0x80 << 56;
 const TAG_BITS: u64 = 0x00ff_ffff_ffff_ffff;
 const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-/// From so many chunks on they are taken by the group: as much as a huge page, so that looking for a bucket does not
-/// cost a walk through the page tables besides. Groups begin at multiples of their length.
-pub(super) const GROUPED_FROM: usize = 64;
-pub(super) const GROUP_CHUNKS: usize = HUGE_PAGE / (CHUNK_BUCKETS * 64);
-const _: () = assert!(GROUPED_FROM.is_multiple_of(GROUP_CHUNKS));
 
 pub(super) union Slot<T> {
     pub(super) entry: ManuallyDrop<T>,
@@ -130,62 +124,6 @@ pub(super) fn slots_of(mut bits: u64) -> impl Iterator<Item = usize> {
 
 pub(super) fn bucket_layout<T>(count: usize) -> Layout {
     Layout::array::<Bucket<T>>(count).expect("a chunk is far smaller than the address space")
-}
-
-fn group_layout() -> Layout {
-    Layout::from_size_align(HUGE_PAGE, HUGE_PAGE).expect("a huge page is a power of two")
-}
-
-/// How many chunks there is room for where so many are in use.
-pub(super) fn room_of(chunks: usize) -> usize {
-    if chunks > GROUPED_FROM { chunks.next_multiple_of(GROUP_CHUNKS) } else { chunks }
-}
-
-/// How many chunks the block has that begins with this one; none, if it is a later one of its group.
-fn owned_chunks(number: usize) -> usize {
-    match number {
-        0..GROUPED_FROM => 1,
-        _ if number.is_multiple_of(GROUP_CHUNKS) => GROUP_CHUNKS,
-        _ => 0,
-    }
-}
-
-/// The chunk of this number: one of its own, the first of a new group, or the one after the last in its group.
-///
-/// # Safety
-/// `last` must be the chunk before it, if there is one.
-pub(super) unsafe fn allocate_chunk<T>(number: usize, last: Option<&*mut Bucket<T>>) -> *mut Bucket<T> {
-    // SAFETY: chunks and groups have a size, zeroed buckets are valid empty ones, and a group has room up to the next
-    // number that is a multiple of its length.
-    unsafe {
-        match (owned_chunks(number), last) {
-            (0, Some(last)) => last.add(CHUNK_BUCKETS),
-            (0 | 1, _) => allocate_buckets(bucket_layout::<T>(CHUNK_BUCKETS)),
-            _ => {
-                let group = allocate_buckets(group_layout());
-                memory::prefer_huge_pages(group.cast(), HUGE_PAGE, true);
-                group
-            }
-        }
-    }
-}
-
-/// Frees a chunk of so many buckets, or the group that it is the first of.
-///
-/// # Safety
-/// It must be the chunk of this number, and nothing may be left in it, or in any after it in its group.
-pub(super) unsafe fn free_chunk<T>(number: usize, chunk: *mut Bucket<T>, capacity: usize) {
-    // SAFETY: the caller's promise; the layouts are those of `add_room`.
-    unsafe {
-        match owned_chunks(number) {
-            1 => dealloc(chunk.cast(), bucket_layout::<T>(capacity)),
-            0 => {}
-            _ => {
-                memory::prefer_huge_pages(chunk.cast(), HUGE_PAGE, false);
-                dealloc(chunk.cast(), group_layout());
-            }
-        }
-    }
 }
 
 /// Empty buckets.
