@@ -280,6 +280,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn digits_in_a_word_are_those_of_the_library() {
+        let some = (0..20_000).chain((20_000..SHORT_NUMBERS).step_by(997)).chain([SHORT_NUMBERS - 1]);
+        for value in some {
+            let (word, count) = digits_of(value);
+            assert_eq!(word.to_le_bytes()[..count as usize], *value.to_string().as_bytes());
+        }
+    }
+
+    #[test]
     fn integers_have_one_spelling() {
         for good in ["0", "1", "-1", "10", "9223372036854775807", "-9223372036854775808"] {
             assert_eq!(parse_i64(good.as_bytes()), good.parse().ok());
