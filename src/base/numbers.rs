@@ -137,6 +137,9 @@ pub fn write_i64(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
+/// `digits_of` is for numbers below this.
+pub const SHORT_NUMBERS: u32 = 100_000_000;
+
 /// The digits of a number below `SHORT_NUMBERS`: the first in the lowest byte, and how many there are. They are made
 /// side by side in one word, which has not to be read back from memory before it has arrived there.
 #[inline]
@@ -152,9 +155,6 @@ pub fn digits_of(value: u32) -> (u64, u32) {
     let leading = ((ones | (1 << 63)).trailing_zeros() / 8).min(7);
     ((ones | 0x3030_3030_3030_3030) >> (leading * 8), 8 - leading)
 }
-
-/// `digits_of` is for numbers below this.
-pub const SHORT_NUMBERS: u32 = 100_000_000;
 
 /// Appends `value` as Redis 7.2 prints doubles: the shortest digits that read back the same; `3`, `0.1`, `1e+21`,
 /// `inf`, `-inf`, `nan`.

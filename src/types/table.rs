@@ -276,7 +276,7 @@ impl<T: TableEntry> Table<T> {
             }
             if !here.is_chained() {
                 // SAFETY: the layout has a size; a zeroed bucket is a valid empty one.
-                let child = unsafe { allocate_buckets(bucket_layout::<T>(1)) };
+                let child = unsafe { allocate_buckets::<T>(1) };
                 self.children += 1;
                 let (tag, mark, moved) = here.take(SLOTS - 1);
                 here.tags |= CHAINED;
@@ -349,7 +349,7 @@ impl<T: TableEntry> Table<T> {
             let capacity = count.next_power_of_two();
             // SAFETY: both blocks are buckets of `T`; the old one's content is moved bit by bit and then freed unread.
             unsafe {
-                let block = allocate_buckets(bucket_layout::<T>(capacity));
+                let block = allocate_buckets::<T>(capacity);
                 if let Some(&old) = self.chunks.first() {
                     std::ptr::copy_nonoverlapping(old, block, self.first_chunk_capacity);
                     dealloc(old.cast(), bucket_layout::<T>(self.first_chunk_capacity));
@@ -361,7 +361,7 @@ impl<T: TableEntry> Table<T> {
             self.first_chunk_capacity = capacity;
         } else if count > self.chunks.len() * CHUNK_BUCKETS {
             // SAFETY: a chunk has a size; zeroed buckets are valid empty ones.
-            self.chunks.push(unsafe { allocate_buckets(bucket_layout::<T>(CHUNK_BUCKETS)) });
+            self.chunks.push(unsafe { allocate_buckets::<T>(CHUNK_BUCKETS) });
         }
     }
 

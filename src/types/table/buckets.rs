@@ -129,8 +129,9 @@ pub(super) fn bucket_layout<T>(count: usize) -> Layout {
 /// Empty buckets.
 ///
 /// # Safety
-/// The layout must be of some buckets.
-pub(super) unsafe fn allocate_buckets<T>(layout: Layout) -> *mut Bucket<T> {
+/// `count` must not be 0.
+pub(super) unsafe fn allocate_buckets<T>(count: usize) -> *mut Bucket<T> {
+    let layout = bucket_layout::<T>(count);
     // SAFETY: the caller says that the layout has a size.
     let block = unsafe { alloc_zeroed(layout) };
     if block.is_null() {
